@@ -1,0 +1,1 @@
+"""What all sides agree on: the manifest, the pixels and the wire."""

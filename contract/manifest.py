@@ -1,0 +1,183 @@
+"""The manifest: what an artifact says about itself.
+
+It is a JSON document inside the SavedModel (signature `describe`) and beside it
+(`assets.extra/manifest.json`). `manifest.schema.json` is its JSON Schema, generated from the
+dataclasses here. Fields that a reader does not know are ignored, so an older gateway reads a newer
+artifact as long as the schema number is the same. A model's name and version are not in it: they
+come from the model server, so that a copied folder can't lie.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from contract.errors import ManifestError
+from contract.pixels import PixelSpec
+
+SCHEMA: Literal[1] = 1
+#: Where the manifest lies in an artifact, relative to the version's folder.
+FILE = "assets.extra/manifest.json"
+
+_Count = Annotated[int, Meta(ge=0)]
+_Share = Annotated[float, Meta(ge=0, lt=1)]
+_Text = Annotated[str, Meta(min_length=1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """Number of pictures in each split."""
+
+    train: _Count
+    validation: _Count
+    test: _Count
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """What the model learned from.
+
+    Attributes:
+        name: the data set's name.
+        source: where it was taken from, as the trainer said it.
+        counts: pictures in each split.
+        fingerprint: SHA-256 over all pixels and labels.
+    """
+
+    name: _Text
+    source: _Text
+    counts: Counts
+    fingerprint: _Text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """How the model was fitted.
+
+    Attributes:
+        epochs: how many were completed.
+        epochs_asked: how many were asked for; more than `epochs` if the fit was interrupted.
+        epoch_kept: the one whose weights these are, counted from 1.
+        batch: pictures in a step.
+        seed: of the split, the initial weights and the shuffling.
+        validation_share: share of the training pictures held out to choose the best epoch.
+        device: where it ran, in words.
+    """
+
+    epochs: _Count
+    epochs_asked: _Count
+    epoch_kept: _Count
+    batch: _Count
+    seed: int
+    validation_share: _Share
+    device: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodedDeviation:
+    """How far the `encoded` signature is from the contract's pixels, measured at export.
+
+    Attributes:
+        images: number of test files that were compared.
+        mean_probability: mean absolute difference of a probability.
+        max_probability: largest absolute difference of a probability.
+        changed_labels: how many files got another top label.
+    """
+
+    images: _Count
+    mean_probability: float
+    max_probability: float
+    changed_labels: _Count
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What an artifact says about itself.
+
+    Attributes:
+        schema: number of this schema.
+        recipe: name in the recipe table.
+        document: the teaching document that the recipe is from.
+        task: classification (output `probabilities`), features (output `features`) or regression
+            (no images).
+        labels: class names in the order of the output.
+        classes: number of classes.
+        input: the pixels that the model wants; null for regression.
+        parameters: number of weights, trainable and not.
+        metrics: on the test set, name → value.
+        data: what it learned from.
+        fit: how it was fitted.
+        versions: of the libraries, name → version.
+        created: ISO 8601 time in UTC.
+        source_revision: of Lince's source, or "unknown".
+        run: identifier of the training run.
+        encoded: deviation of the `encoded` signature.
+        confusion_matrix: rows are true classes, columns predicted ones, of the test set.
+        reference_distribution: what inputs and outputs look like, to see drift.
+        optimisation: what an optimised export changed.
+    """
+
+    schema: Literal[1] = SCHEMA
+    recipe: _Text
+    document: _Text
+    task: Literal["classification", "features", "regression"]
+    labels: tuple[_Text, ...]
+    classes: _Count
+    input: PixelSpec | None
+    parameters: _Count
+    metrics: dict[str, float]
+    data: Data
+    fit: Fit
+    versions: dict[str, str]
+    created: _Text
+    source_revision: _Text
+    run: _Text
+    encoded: EncodedDeviation | None = None
+    confusion_matrix: tuple[tuple[_Count, ...], ...] | None = None
+    reference_distribution: dict[str, Any] | None = None
+    optimisation: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.labels) != self.classes:
+            raise ValueError(f"labels: {len(self.labels)} names for {self.classes} classes")
+        if len(set(self.labels)) != len(self.labels):
+            raise ValueError("labels: a name appears twice")
+        if self.task == "classification" and self.classes < 2:
+            raise ValueError(f"classes: a classification has at least 2, not {self.classes}")
+        if (self.input is None) != (self.task == "regression"):
+            raise ValueError(f"input: wrong for the task {self.task}")
+        matrix = self.confusion_matrix
+        if matrix is not None and {len(matrix), *map(len, matrix)} != {self.classes}:
+            raise ValueError(f"confusion_matrix: is not {self.classes}×{self.classes}")
+
+
+def encode(manifest: Manifest) -> bytes:
+    """Returns the manifest as indented JSON, UTF-8."""
+    return msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+
+
+def parse(data: bytes | str) -> Manifest:
+    """Reads a manifest.
+
+    Raises:
+        ManifestError: it is no JSON or breaks the schema; the text names the field.
+    """
+    try:
+        return msgspec.json.decode(data, type=Manifest)
+    except msgspec.DecodeError as error:  # ValidationError is one
+        raise ManifestError(f"manifest: {_with_field_first(str(error))}") from error
+
+
+def json_schema() -> dict[str, Any]:
+    """Returns the JSON Schema of the manifest, as `manifest.schema.json` holds it."""
+    schema = msgspec.json.schema(Manifest)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _with_field_first(text: str) -> str:
+    """'Expected `int` - at `$.input.height`' → 'input.height: Expected `int`'."""
+    problem, at, path = text.partition(" - at `$")
+    return f"{path.rstrip('`').lstrip('.')}: {problem}" if at and path != "`" else problem

@@ -1,0 +1,161 @@
+"""One way to make pixels: bytes of a file → uint8 array, the same in training and in serving.
+
+Pixel rule 1, in this order:
+
+1. decode with Pillow, first frame or page of an animation or a stack;
+2. every mode to 8-bit grey or sRGB (`contract.colour`);
+3. apply the EXIF orientation;
+4. to the model's channels: 1 is grey (ITU-R 601-2 luma), 3 is RGB;
+5. resize to the model's height and width with Pillow's antialiased bilinear filter, without
+   keeping the aspect ratio; a model without a fixed size (null) gets the picture as large as it is.
+
+A published rule number never changes its meaning; another way to make pixels is another number.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+from PIL.ExifTags import Base as ExifTag
+
+from contract.colour import to_grey_or_srgb
+from contract.errors import BrokenImageError, ImageTooLargeError, NotAnImageError
+
+#: The formats that are accepted. Left out: EPS (it runs Ghostscript), TGA (no signature), rarities.
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM")
+
+#: Suffixes of files in FORMATS, lower case: what makes a file in a folder a picture.
+SUFFIXES = frozenset(
+    [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".avif", ".gif", ".bmp", ".dib"]
+    + [".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm"]
+)
+
+#: The most pixels that a picture may have: Pillow's own limit, below which it stays silent.
+MOST_PIXELS = 89_478_485
+
+_TRANSPOSE = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+_Side = Annotated[int, Meta(ge=1, le=16384)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PixelSpec:
+    """What a model wants to see: the part of the manifest that decides the pixels.
+
+    Attributes:
+        height: pixels, or None: as high as the picture is.
+        width: pixels, or None: as wide as the picture is.
+        channels: 1 is grey, 3 is RGB.
+        pixel_rule: number of the rule; 1 is the one of this module.
+    """
+
+    height: _Side | None
+    width: _Side | None
+    channels: Literal[1, 3]
+    pixel_rule: Literal[1] = 1
+
+    def __post_init__(self) -> None:
+        if (self.height is None) != (self.width is None):
+            raise ValueError("height and width are both numbers or both null")
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for two specs exactly when they make the same pixels of every picture."""
+        height, width = self.height or "any", self.width or "any"
+        return f"rule {self.pixel_rule}: {height}×{width}×{self.channels}"
+
+
+def decode(
+    source: bytes | Path, spec: PixelSpec, *, max_pixels: int = MOST_PIXELS
+) -> NDArray[np.uint8]:
+    """Makes a model's pixels of a picture.
+
+    Args:
+        source: the bytes of an image file, or its path.
+        spec: what the model wants.
+        max_pixels: refuse larger pictures, by the header, before anything is decoded.
+
+    Returns:
+        uint8 [height, width, channels].
+
+    Raises:
+        NotAnImageError, BrokenImageError, ImageTooLargeError: as their names say.
+        OSError: the path can't be read.
+    """
+    data = source if isinstance(source, bytes) else Path(source).read_bytes()
+    return fit(_open(data, max_pixels), spec)
+
+
+def fit(image: Image.Image, spec: PixelSpec) -> NDArray[np.uint8]:
+    """Makes a model's pixels of an opened image: steps 2 to 5 of the rule.
+
+    Raises:
+        BrokenImageError: the image's data is truncated or corrupt.
+    """
+    try:
+        image.load()
+        upright = _upright(to_grey_or_srgb(image), _orientation(image))
+        if spec.channels == 1:
+            upright = upright.convert("L")
+        if spec.height is not None and spec.width is not None:
+            upright = upright.resize((spec.width, spec.height), Image.Resampling.BILINEAR)
+        # Grey becomes colour only now: three equal channels resize alike.
+        if spec.channels == 3:
+            upright = upright.convert("RGB")
+    except (
+        Exception
+    ) as error:  # any byte sequence may arrive, and each of Pillow's decoders has its own
+        raise BrokenImageError(f"the image is truncated or corrupt: {_reason(error)}") from error
+    pixels = np.asarray(upright)
+    return pixels[:, :, np.newaxis] if spec.channels == 1 else pixels
+
+
+def _open(data: bytes, max_pixels: int) -> Image.Image:
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except UnidentifiedImageError as error:
+        what = "an empty file" if not data else "in no known image format"
+        raise NotAnImageError(f"the data is {what}; known are {', '.join(FORMATS)}") from error
+    except Image.DecompressionBombError as error:
+        raise ImageTooLargeError(f"the image has more than {max_pixels:,} pixels") from error
+    except Exception as error:  # a header that its decoder chokes on
+        raise BrokenImageError(f"the image's header is corrupt: {_reason(error)}") from error
+    width, height = image.size
+    if width * height > max_pixels:
+        raise ImageTooLargeError(
+            f"the image has {width}×{height} = {width * height:,} pixels,"
+            f" more than the {max_pixels:,} allowed"
+        )
+    return image
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        value = image.getexif().get(ExifTag.Orientation, 1)
+    except Exception:  # EXIF that can't be read says nothing about the orientation
+        return 1
+    return value if isinstance(value, int) else 1
+
+
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    method = _TRANSPOSE.get(orientation)
+    return image if method is None else image.transpose(method)
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,1 @@
+"""The wire: TensorFlow Serving's messages and methods without TensorFlow."""
