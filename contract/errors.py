@@ -3,6 +3,7 @@
 ContractError
 ├── ManifestError      a manifest that breaks its schema; the text names the field
 ├── SettingsError      wrong LINCE_* variables; the text lists every one of them
+├── RunFolderError     a run folder that is missing or incomplete
 ├── TensorError        a tensor that is no well-formed TensorProto of a known dtype
 └── ImageError         bytes that give no pixels
     ├── NotAnImageError     no format that is accepted
@@ -21,6 +22,10 @@ class ManifestError(ContractError):
 
 class SettingsError(ContractError):
     """One or more settings are wrong."""
+
+
+class RunFolderError(ContractError):
+    """The run folder is missing or incomplete."""
 
 
 class TensorError(ContractError):

@@ -26,7 +26,9 @@ _TYPES: dict[DataType, tuple[np.dtype[Any], str]] = {
     DataType.DT_UINT32: (np.dtype(np.uint32), "uint32_val"),
     DataType.DT_UINT64: (np.dtype(np.uint64), "uint64_val"),
 }
-_DTYPES: dict[np.dtype[Any], DataType] = {numpy_type: dtype for dtype, (numpy_type, _) in _TYPES.items()}
+_DTYPES: dict[np.dtype[Any], DataType] = {
+    numpy_type: dtype for dtype, (numpy_type, _) in _TYPES.items()
+}
 
 
 def to_tensor(array: NDArray[Any]) -> TensorProto:

@@ -1,0 +1,138 @@
+"""The run folder: what training leaves, and all that export and verify need.
+
+runs/<recipe>/<run>/
+├── run.json                 what was asked for and what it was asked of, written first
+├── test_images.npy          uint8 [N, H, W, C]: pixels of the test set
+├── test_targets.npy         int64 [N]: their classes
+├── test_files.json          their files, where the data set is a folder
+├── samples/                 some test pictures as files, with samples.json: [{file, label}]
+├── history.csv              a row per epoch, written as it goes
+├── checkpoints/             the weights worth keeping, by epoch
+├── inference.keras          stock layers, probabilities out, uint8 in
+├── test_probabilities.npy   float32 [N, K]: what the model says of the test set, the reference
+├── report.json              accuracy, loss, precision and recall of each class
+└── manifest.json            written last: a run that has it is complete
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from contract.errors import RunFolderError
+from contract.manifest import Manifest, encode, parse
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A test picture as a file, and its true label."""
+
+    file: Path
+    label: str
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A run folder, by its path."""
+
+    folder: Path
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "run.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
+    @property
+    def history(self) -> Path:
+        return self.folder / "history.csv"
+
+    @property
+    def inference_model(self) -> Path:
+        return self.folder / "inference.keras"
+
+    @property
+    def report(self) -> Path:
+        return self.folder / "report.json"
+
+    def manifest(self) -> Manifest:
+        """Reads the manifest.
+
+        Raises:
+            RunFolderError: this is no run folder, or the run is not complete.
+            ManifestError: the manifest is broken.
+        """
+        try:
+            return parse((self.folder / "manifest.json").read_bytes())
+        except OSError as error:
+            if not self.config.is_file():
+                raise RunFolderError(f"{self.folder}: not a run folder") from error
+            raise RunFolderError(
+                f"{self.folder}: the run is not complete; `lince evaluate {self.folder}` completes"
+                " it from its best checkpoint"
+            ) from error
+
+    def complete(self, manifest: Manifest) -> None:
+        """Writes the manifest, which makes the run complete."""
+        write_whole(self.folder / "manifest.json", encode(manifest))
+
+    def test_set(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """Returns the pixels [N, H, W, C], memory-mapped, and the classes [N] of the test set."""
+        return (
+            np.load(self.folder / "test_images.npy", mmap_mode="r"),
+            np.load(self.folder / "test_targets.npy"),
+        )
+
+    def save_test_set(
+        self,
+        images: NDArray[np.uint8],
+        targets: NDArray[np.int64],
+        files: list[str] | None,
+        samples: list[tuple[str, bytes, str]],
+    ) -> None:
+        """Writes the test set; samples are (file name, content, label)."""
+        np.save(self.folder / "test_images.npy", images)
+        np.save(self.folder / "test_targets.npy", targets)
+        if files is not None:
+            write_whole(self.folder / "test_files.json", msgspec.json.encode(files))
+        (self.folder / "samples").mkdir()
+        for name, content, _ in samples:
+            (self.folder / "samples" / name).write_bytes(content)
+        index = [{"file": name, "label": label} for name, _, label in samples]
+        write_whole(self.folder / "samples" / "samples.json", msgspec.json.encode(index))
+
+    def test_files(self) -> list[Path] | None:
+        """Returns the test set's files, in its order; None where the data set is no folder."""
+        path = self.folder / "test_files.json"
+        if not path.is_file():
+            return None
+        return [Path(file) for file in msgspec.json.decode(path.read_bytes(), type=list[str])]
+
+    def samples(self) -> list[Sample]:
+        """Returns some test pictures as files."""
+        folder = self.folder / "samples"
+        index = msgspec.json.decode(
+            (folder / "samples.json").read_bytes(), type=list[dict[str, str]]
+        )
+        return [Sample(folder / entry["file"], entry["label"]) for entry in index]
+
+    def probabilities(self) -> NDArray[np.float32]:
+        """Returns what the model says of the test set, float32 [N, K]."""
+        probabilities: NDArray[np.float32] = np.load(self.folder / "test_probabilities.npy")
+        return probabilities
+
+    def save_probabilities(self, probabilities: NDArray[np.float32]) -> None:
+        np.save(self.folder / "test_probabilities.npy", probabilities)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes a file that is complete or not there, whenever the process is killed."""
+    scratch = path.with_name(path.name + ".part")
+    scratch.write_bytes(content)
+    scratch.rename(path)

@@ -1,0 +1,91 @@
+"""From a complete run to a published version."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from contract import manifest as manifests
+from contract.manifest import EncodedDeviation
+from contract.pixels import PixelSpec, decode
+from contract.run_folder import RunFolder, Sample, write_whole
+from export import signatures, warmup
+from export.versions import Version, publish
+
+#: What the `encoded` signature can decode, by the first bytes.
+_DECODABLE = (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"GIF8")
+
+
+def export(run: RunFolder, models: Path, name: str | None = None) -> Version:
+    """Publishes a complete run as the next version of a model.
+
+    Args:
+        run: its inference model, manifest and test pictures become the artifact.
+        models: folder of all models.
+        name: of the model; None takes the recipe's.
+
+    Returns:
+        the published version.
+
+    Raises:
+        RunFolderError: the run is not complete.
+        ExportError: the model can't be exported under this name.
+    """
+    manifest = run.manifest()
+    name = name or manifest.recipe
+    size = signatures.sides(manifest.input)
+    model = keras.models.load_model(run.inference_model, compile=False)
+    by_pixels = signatures.serving_default(model, size)
+    by_file = signatures.encoded(model, size)
+    assert manifest.input is not None
+    deviation = _deviation(by_pixels, by_file, run.samples(), manifest.input)
+    manifest = replace(manifest, encoded=deviation)
+    functions = {
+        "serving_default": by_pixels,
+        "encoded": by_file,
+        "describe": signatures.describe(manifest),
+    }
+    pictures = run.test_set()[0][: warmup.BATCH_SIZES[-1]]
+
+    def write(folder: Path) -> None:
+        signatures.save(model, functions, str(folder))
+        warmup.write(folder, name, pictures)
+        write_whole(folder / manifests.FILE, manifests.encode(manifest))
+
+    return publish(models, name, write)
+
+
+def _deviation(
+    by_pixels: Callable[..., Any],
+    by_file: Callable[..., Any],
+    samples: list[Sample],
+    spec: PixelSpec,
+) -> EncodedDeviation | None:
+    """Compares the two ways from a file to probabilities on the run's sample files."""
+    contents = [sample.file.read_bytes() for sample in samples]
+    contents = [content for content in contents if content.startswith(_DECODABLE)]
+    expected, got = [], []
+    for content in contents:
+        try:
+            answer = by_file(tf.constant([content]))["probabilities"].numpy()[0]
+        except tf.errors.InvalidArgumentError:
+            continue  # a form that this decoder does not know, a CMYK JPEG say
+        got.append(answer)
+        pixels = decode(content, spec)[np.newaxis]
+        expected.append(by_pixels(tf.constant(pixels))["probabilities"].numpy()[0])
+    if not got:
+        return None
+    difference = np.abs(np.array(expected) - np.array(got))
+    changed = np.argmax(expected, axis=1) != np.argmax(got, axis=1)
+    return EncodedDeviation(
+        images=len(got),
+        mean_probability=float(difference.mean()),
+        max_probability=float(difference.max()),
+        changed_labels=int(changed.sum()),
+    )

@@ -1,0 +1,92 @@
+"""The signatures of an artifact, as TensorFlow functions.
+
+Each keeps the batch as dimension 0 of every input and output, so that it works on a TensorFlow
+Serving that batches.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from contract import manifest as manifests
+from contract.manifest import Manifest
+from contract.pixels import PixelSpec
+from export.errors import ExportError
+
+
+@dataclass(frozen=True)
+class Sides:
+    """A model's fixed input size in pixels."""
+
+    height: int
+    width: int
+    channels: int
+
+
+def sides(spec: PixelSpec | None) -> Sides:
+    """Returns the input size of an image classifier.
+
+    Raises:
+        ExportError: the model has no fixed one.
+    """
+    if spec is None or spec.height is None or spec.width is None:
+        raise ExportError("only image models with a fixed input size can be exported")
+    return Sides(spec.height, spec.width, spec.channels)
+
+
+def serving_default(model: keras.Model, size: Sides) -> Any:
+    """uint8 `images` [N, H, W, C] → float32 `probabilities` [N, K]."""
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None, size.height, size.width, size.channels], tf.uint8, name="images")
+        ]
+    )
+    def call(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"probabilities": model(images, training=False)}
+
+    return call
+
+
+def encoded(model: keras.Model, size: Sides) -> Any:
+    """string `images` [N], each a JPEG, PNG, BMP or GIF → float32 `probabilities` [N, K].
+
+    A convenience for clients of TensorFlow Serving's own REST API: another decoder than the
+    contract's and no EXIF orientation, so its answers deviate; the manifest says by how much.
+    """
+
+    def pixels(data: tf.Tensor) -> tf.Tensor:
+        image = tf.io.decode_image(data, channels=size.channels, expand_animations=False)
+        image = tf.image.resize(image, (size.height, size.width), antialias=True)
+        return tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="images")])
+    def call(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        shape = (size.height, size.width, size.channels)
+        decoded = tf.map_fn(pixels, images, fn_output_signature=tf.TensorSpec(shape, tf.uint8))
+        return {"probabilities": model(decoded, training=False)}
+
+    return call
+
+
+def describe(manifest: Manifest) -> Any:
+    """string `query` [N], whatever it says → string `manifest` [N], the manifest as JSON."""
+    text = manifests.encode(manifest)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="query")])
+    def call(query: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"manifest": tf.fill(tf.shape(query), text)}
+
+    return call
+
+
+def save(model: keras.Model, functions: dict[str, Any], folder: str) -> None:
+    """Writes a SavedModel with exactly these signatures."""
+    module = tf.Module()
+    module.model = model  # its variables are saved with whatever is reachable from the module
+    concrete = {name: function.get_concrete_function() for name, function in functions.items()}
+    tf.saved_model.save(module, folder, signatures=concrete)

@@ -1,0 +1,136 @@
+"""Model folders on disk: names, version numbers, and the atomic publication of a new version.
+
+models/<name>/<version>/  a version; its name is a whole number
+models/<name>/.publishing a version that is being written; model servers do not look at it
+models/<name>/.last       the highest number ever given: none is used twice
+models/<name>/.lock       held while a version is written
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from contract import manifest
+from contract.errors import ManifestError
+from contract.manifest import Manifest
+from contract.run_folder import write_whole
+from export.errors import ExportError, ModelNameError
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+@dataclass(frozen=True)
+class Version:
+    """A published version; `manifest` is None where it has none that can be read."""
+
+    name: str
+    number: int
+    folder: Path
+    manifest: Manifest | None
+
+
+def list_versions(models: Path) -> list[Version]:
+    """Returns every version of every model, by name and then newest first."""
+    found = []
+    folders = sorted(models.iterdir()) if models.is_dir() else []
+    for folder in folders:
+        for number in sorted(_numbers(folder), reverse=True):
+            path = folder / str(number)
+            found.append(Version(folder.name, number, path, _manifest(path)))
+    return found
+
+
+def newest(models: Path, name: str) -> Version:
+    """Returns the newest version of a model.
+
+    Raises:
+        ExportError: there is none; the text lists the models that there are.
+    """
+    versions = list_versions(models)
+    for version in versions:
+        if version.name == name:
+            return version
+    names = ", ".join(sorted({version.name for version in versions})) or "none at all"
+    raise ExportError(f"no model {name!r} in {models}; there are {names}")
+
+
+def publish(models: Path, name: str, write: Callable[[Path], None]) -> Version:
+    """Publishes what `write` puts into the folder it is given as the next version of a model.
+
+    A model server sees the whole version or nothing: it is written beside the others, flushed to
+    the disk and renamed. Two that publish the same model at once take turns.
+
+    Raises:
+        ModelNameError: the name can't be used.
+    """
+    if not _NAME.fullmatch(name):
+        raise ModelNameError(
+            f"model name {name!r}: letters, digits, '.', '_' and '-' are allowed, the first a"
+            " letter or digit"
+        )
+    folder = models / name
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        scratch = folder / ".publishing"
+        shutil.rmtree(scratch, ignore_errors=True)  # what a killed export left
+        scratch.mkdir()
+        try:
+            write(scratch)
+            _flush(scratch)
+        except BaseException:
+            shutil.rmtree(scratch, ignore_errors=True)
+            raise
+        number = _next_number(folder)
+        write_whole(folder / ".last", f"{number}\n".encode())
+        target = folder / str(number)
+        scratch.rename(target)
+        _flush_folder(folder)
+    return Version(name, number, target, _manifest(target))
+
+
+def _numbers(folder: Path) -> list[int]:
+    if not folder.is_dir() or folder.name.startswith("."):
+        return []
+    return [
+        int(entry.name)
+        for entry in folder.iterdir()
+        if re.fullmatch(r"0|[1-9][0-9]*", entry.name) and entry.is_dir()
+    ]
+
+
+def _next_number(folder: Path) -> int:
+    last = folder / ".last"
+    given = int(last.read_text()) if last.is_file() else 0
+    return max([given, *_numbers(folder)]) + 1
+
+
+def _manifest(folder: Path) -> Manifest | None:
+    try:
+        return manifest.parse((folder / manifest.FILE).read_bytes())
+    except (OSError, ManifestError):
+        return None
+
+
+def _flush(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        else:
+            _flush_folder(path)
+    _flush_folder(folder)
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,42 @@
+"""Warm-up requests: what a model server runs before it calls a new version available."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+
+FILE = "assets.extra/tf_serving_warmup_requests"
+#: A graph is prepared anew for each batch size, so several are run.
+BATCH_SIZES = (1, 2, 4, 8, 16, 32)
+
+
+def write(folder: Path, name: str, images: NDArray[np.uint8]) -> None:
+    """Writes a request for each batch size with real pictures, and one for `describe`.
+
+    Args:
+        folder: of the SavedModel.
+        name: of the model, as a client would say it.
+        images: uint8 [n, H, W, C]; repeated where there are too few.
+    """
+    path = folder / FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        query = tf.make_tensor_proto(np.array([b""], object))
+        writer.write(_log(name, "describe", "query", query))
+        for size in BATCH_SIZES:
+            batch = np.resize(images[:size], (size, *images.shape[1:]))
+            writer.write(_log(name, "serving_default", "images", tf.make_tensor_proto(batch)))
+
+
+def _log(name: str, signature: str, key: str, tensor: tf.compat.v1.TensorProto) -> bytes:
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = name
+    request.model_spec.signature_name = signature
+    request.inputs[key].CopyFrom(tensor)
+    log = prediction_log_pb2.PredictionLog()
+    log.predict_log.request.CopyFrom(request)
+    return log.SerializeToString()

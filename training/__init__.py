@@ -1,0 +1,1 @@
+"""Recipes, data sets, fitting and evaluation."""
