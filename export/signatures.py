@@ -87,6 +87,8 @@ def describe(manifest: Manifest) -> Any:
 def save(model: keras.Model, functions: dict[str, Any], folder: str) -> None:
     """Writes a SavedModel with exactly these signatures."""
     module = tf.Module()
-    module.model = model  # its variables are saved with whatever is reachable from the module
+    # The bare TensorFlow variables: with Keras's own wrappers each is saved twice, and a session
+    # (TensorFlow Serving's way to run a model) restores the copy that no function reads.
+    module.weights = [variable.value for variable in model.variables]
     concrete = {name: function.get_concrete_function() for name, function in functions.items()}
     tf.saved_model.save(module, folder, signatures=concrete)

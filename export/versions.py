@@ -46,18 +46,26 @@ def list_versions(models: Path) -> list[Version]:
     return found
 
 
-def newest(models: Path, name: str) -> Version:
-    """Returns the newest version of a model.
+def find(models: Path, name: str, number: int | None = None) -> Version:
+    """Returns a version of a model, the newest where no number is given.
 
     Raises:
-        ExportError: there is none; the text lists the models that there are.
+        ExportError: there is none; the text lists those that there are.
     """
     versions = list_versions(models)
     for version in versions:
-        if version.name == name:
+        if version.name == name and number in (None, version.number):
             return version
-    names = ", ".join(sorted({version.name for version in versions})) or "none at all"
-    raise ExportError(f"no model {name!r} in {models}; there are {names}")
+    there = ", ".join(f"{version.name}/{version.number}" for version in versions) or "none"
+    wanted = name if number is None else f"{name}/{number}"
+    raise ExportError(f"no model {wanted} in {models}; there are {there}")
+
+
+def newest_of_each(models: Path) -> list[Version]:
+    """Returns the newest version of every model, by name."""
+    return list({version.name: version for version in reversed(list_versions(models))}.values())[
+        ::-1
+    ]
 
 
 def publish(models: Path, name: str, write: Callable[[Path], None]) -> Version:

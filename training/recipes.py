@@ -95,7 +95,6 @@ RECIPES: dict[str, Recipe] = {
             head="softmax",
             optimizer="adam",
             epochs=10,
-            validation_share=0.1,
             test_share=0.2,
             parameters=243_786,
             expected="test accuracy ≥ 0.97; needs no download",

@@ -1,0 +1,96 @@
+"""Answers as lines for a person, or for a script."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from client.errors import ClientError, GatewayAwayError
+from client.gateway import Classification, Client, Result
+from contract.run_folder import RunFolder
+
+Echo = Callable[[str], object]
+
+
+def classify_files(
+    url: str, files: Sequence[Path], model: str | None, top_k: int, *, as_json: bool, echo: Echo
+) -> int:
+    """Classifies files one by one and shows each answer; returns how many failed.
+
+    Raises:
+        GatewayAwayError: there is no gateway at the address.
+        ClientError: no model was named and the gateway serves several.
+    """
+    failed = 0
+    with Client(url) as client:
+        name = model or only_model(client)
+        for file in files:
+            try:
+                answer = client.classify([file], name, top_k=top_k)
+            except GatewayAwayError:
+                raise
+            except (ClientError, OSError) as error:
+                failed += 1
+                echo(
+                    _json({"path": str(file), "error": str(error)})
+                    if as_json
+                    else f"{file}: {error}"
+                )
+                continue
+            echo(_as_json(file, answer) if as_json else _as_text(file, answer))
+    return failed
+
+
+def only_model(client: Client) -> str:
+    """Returns the name of the one model that a gateway serves.
+
+    Raises:
+        ClientError: it serves several, or none.
+    """
+    names = [card.name for card in client.models()]
+    if len(names) != 1:
+        raise ClientError(
+            f"{client.url} serves {', '.join(names) or 'no model'}: name one, --model"
+        )
+    return names[0]
+
+
+def show_samples(url: str, model: str, run: Path, *, echo: Echo) -> None:
+    """Classifies the sample pictures of a model's run and shows them beside their true labels."""
+    try:
+        samples = RunFolder(run).samples()
+    except OSError:
+        return  # a model that was copied here has no run
+    echo(f"\n{model}: test pictures, classified over HTTP")
+    right = 0
+    with Client(url) as client:
+        for sample in samples:
+            answer = client.classify([sample.file], model).results[0]
+            assert isinstance(answer, Result)
+            right += answer.label == sample.label
+            mark = "✓" if answer.label == sample.label else "✗"
+            echo(
+                f"  {mark} {sample.file.name:8} {answer.label:14} {answer.probability:6.1%}"
+                f"   true label: {sample.label}"
+            )
+    echo(f"  {right} of {len(samples)} right")
+
+
+def _as_text(file: Path, answer: Classification) -> str:
+    result = answer.results[0]
+    assert isinstance(result, Result)
+    ranked = ", ".join(f"{entry.label} {entry.probability:.1%}" for entry in result.top_k)
+    return f"{file}: {ranked}"
+
+
+def _as_json(file: Path, answer: Classification) -> str:
+    result = answer.results[0]
+    return _json(
+        {"path": str(file), "model": answer.model, "version": answer.version, "result": result}
+    )
+
+
+def _json(content: object) -> str:
+    return msgspec.json.encode(content).decode()

@@ -1,0 +1,102 @@
+"""What lies on disk: the versions under each base path, and which of them to serve."""
+
+import logging
+import re
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from server.model_server.config import ModelConfig
+
+log = logging.getLogger(__name__)
+
+Aspired = Mapping[str, Mapping[int, str]]
+"""For each model the version numbers that should be served, with their folders."""
+
+_LARGEST = 2**63 - 1
+
+
+def versions_on_disk(base_path: str) -> dict[int, str]:
+    """The entries of a folder whose names are version numbers (`00000123` is 123).
+
+    Raises:
+        OSError: The folder can't be listed.
+    """
+    found: dict[int, str] = {}
+    for entry in sorted(Path(base_path).iterdir()):
+        if re.fullmatch(r"[0-9]+", entry.name) and int(entry.name) <= _LARGEST:
+            found.setdefault(int(entry.name), str(entry))
+    return found
+
+
+def look(models: Sequence[ModelConfig]) -> dict[str, dict[int, str]]:
+    """One look at the disk: the versions to serve of every model.
+
+    Raises:
+        OSError: A base path is missing. TensorFlow Serving then changes nothing for any model,
+            so neither does this: a folder that is away for a moment must not stop its model.
+    """
+    aspired = {}
+    for model in models:
+        found = versions_on_disk(model.base_path)
+        aspired[model.name] = {number: found[number] for number in model.policy(found)}
+    return aspired
+
+
+class Poller:
+    """Looks at the disk now and then, in a thread, and hands on what should be served.
+
+    Args:
+        models: The models to look for.
+        wait_seconds: Between two looks; 0 looks once, negative never.
+        aspire: Called from the thread with the outcome of each look.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[ModelConfig],
+        wait_seconds: float,
+        aspire: Callable[[Aspired], None],
+    ) -> None:
+        self._models = models
+        self._wait_seconds = wait_seconds
+        self._aspire = aspire
+        self._stopped = threading.Event()
+        self._last_complaint = ""
+        self._thread = threading.Thread(target=self._poll, name="poll-file-system", daemon=True)
+
+    def start(self) -> None:
+        if self._wait_seconds >= 0:
+            self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def look_once(self) -> None:
+        """Look at the disk and hand on the outcome; a missing folder is logged once."""
+        complaint = ""
+        try:
+            aspired = look(self._models)
+        except OSError as error:
+            complaint = f"no look at the models: {error}"
+        else:
+            self._aspire(aspired)
+            empty = [name for name, versions in aspired.items() if not versions]
+            if empty:
+                complaint = f"no version to serve of: {', '.join(empty)}"
+        if complaint and complaint != self._last_complaint:
+            log.warning(complaint)
+        self._last_complaint = complaint
+
+    def _poll(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                self.look_once()
+            except Exception:
+                # The thread is the only one that sees new versions: it must outlive a bug.
+                log.exception("look at the models failed")
+            if self._wait_seconds == 0:
+                return
+            self._stopped.wait(self._wait_seconds)

@@ -1,0 +1,190 @@
+"""The whole system on one machine: a model server and a gateway as child processes."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from contract.settings import Settings
+
+_REAL = "tensorflow_model_server"
+_START_SECONDS = 120.0
+# Together under the 5 s in which Ctrl-C is to be done.
+_STOP_SECONDS = 4.0
+_PR_SET_PDEATHSIG = 1
+
+
+class StartError(Exception):
+    """A process of the system did not start; the text says which and why."""
+
+
+@dataclass(frozen=True)
+class System:
+    """Where the running system listens."""
+
+    gateway: str
+    model_server: str
+
+
+def up(
+    settings: Settings,
+    names: Sequence[str],
+    when_ready: Callable[[System], None],
+) -> None:
+    """Starts a model server on the models folder and a gateway in front, until Ctrl-C.
+
+    Takes TensorFlow Serving's `tensorflow_model_server` where it is on PATH, else the embedded
+    stand-in.
+
+    Args:
+        names: of the models to serve.
+        when_ready: called once the gateway answers that it is ready.
+
+    Raises:
+        StartError: a process did not start, or ended by itself.
+    """
+    grpc_port = _free_port(8500)
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104
+    system = System(gateway=f"http://{host}:{settings.port}", model_server=f"127.0.0.1:{grpc_port}")
+    _check_port(settings.host, settings.port)
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lince-up-")))
+        config = scratch / "models.config"
+        config.write_text(model_config(settings.models_dir.absolute(), names))
+        children: list[subprocess.Popen[bytes]] = []
+        stack.callback(_stop, children)
+        try:
+            children.append(_start(_model_server(config, grpc_port), {}))
+            _await(children, lambda: _listens(grpc_port), "the model server")
+            children.append(
+                _start(
+                    [sys.executable, "-m", "lince", "gateway"],
+                    {
+                        "LINCE_MODELS": ",".join(names),
+                        "LINCE_MODEL_SERVER": system.model_server,
+                        "LINCE_HOST": settings.host,
+                        "LINCE_PORT": str(settings.port),
+                    },
+                )
+            )
+            _await(children, lambda: _answers(f"{system.gateway}/readyz"), "the gateway")
+            when_ready(system)
+            _await(children, lambda: False, "", seconds=float("inf"))
+        except KeyboardInterrupt:
+            print("\nstopping", file=sys.stderr)
+
+
+def model_config(models: Path, names: Sequence[str]) -> str:
+    """Returns TensorFlow Serving's model configuration (text proto) for some models of a folder."""
+    entries = "".join(
+        f'  config {{ name: "{name}" base_path: "{models / name}" model_platform: "tensorflow" }}\n'
+        for name in names
+    )
+    return f"model_config_list {{\n{entries}}}\n"
+
+
+def _model_server(config: Path, port: int) -> list[str]:
+    real = shutil.which(_REAL)
+    program = [real] if real else [sys.executable, "-m", "lince", "model-server"]
+    return [
+        *program,
+        f"--model_config_file={config}",
+        f"--port={port}",
+        "--enable_grpc_healthcheck_service",
+    ]
+
+
+def _start(command: list[str], variables: dict[str, str]) -> subprocess.Popen[bytes]:
+    # In a session of its own, so that Ctrl-C reaches only this process, which stops them in order.
+    return subprocess.Popen(
+        command,
+        env={**os.environ, **variables},
+        start_new_session=True,
+        preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+    )
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _stop(children: list[subprocess.Popen[bytes]]) -> None:
+    """Stops the gateway first, so that its requests in flight still find the model server."""
+    until = time.monotonic() + _STOP_SECONDS
+    for child in reversed(children):
+        child.terminate()
+        try:
+            child.wait(max(0.5, until - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def _await(
+    children: list[subprocess.Popen[bytes]],
+    ready: Callable[[], bool],
+    what: str,
+    seconds: float = _START_SECONDS,
+) -> None:
+    until = time.monotonic() + seconds
+    while not ready():
+        for child in children:
+            if child.poll() is not None:
+                raise StartError(f"{_shown(child)} ended with status {child.returncode}")
+        if time.monotonic() > until:
+            raise StartError(f"{what} was not ready within {seconds:.0f} s")
+        time.sleep(0.05)
+
+
+def _shown(child: subprocess.Popen[bytes]) -> str:
+    arguments = child.args if isinstance(child.args, list) else [child.args]
+    return " ".join(str(argument) for argument in arguments[:4])
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310
+            return bool(response.status == 200)
+    except (OSError, urllib.error.URLError):
+        return False
+
+
+def _free_port(wanted: int) -> int:
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise StartError("no free port on 127.0.0.1")
+
+
+def _check_port(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise StartError(
+                f"the gateway can't listen on {host}:{port} (LINCE_HOST, LINCE_PORT):"
+                f" {error.strerror}"
+            ) from error
