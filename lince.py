@@ -290,6 +290,8 @@ def gateway() -> None:
     models named in LINCE_MODELS; `lince config` shows these and more. SIGTERM and Ctrl-C finish
     the requests in flight first.
     """
+    # The gateway does no linear algebra; NumPy's library for it would keep a thread per core.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     settings = _settings()
     if not settings.models:
         raise click.ClickException("LINCE_MODELS is empty: name the models to serve")

@@ -7,7 +7,7 @@ A field's name is the variable's (`port` is LINCE_PORT); its type is checked; it
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
 
@@ -48,7 +48,7 @@ class Settings:
     workers: Annotated[int, _Count, _help("gateway processes")] = 1
     threads: Annotated[
         int, _Count, _help("requests that one gateway process works on at a time")
-    ] = 16
+    ] = 8
     timeout_seconds: Annotated[
         float, _Seconds, _help("deadline of a request, all its stages together")
     ] = 10.0
@@ -89,22 +89,22 @@ class Settings:
         for setting in fields(cls):
             name = PREFIX + setting.name.upper()
             text = environment.get(name, "").strip()
-            if not text:
+            if not text and not isinstance(setting.default, Path):  # a default may begin with ~
                 continue
+            text = text or str(setting.default)
             try:
                 values[setting.name] = _convert(text, types[setting.name])
-            except msgspec.ValidationError as error:
+            except (msgspec.ValidationError, RuntimeError) as error:  # the second: no such ~user
                 wrong.append(f"{name}={text}: {error}")
         if wrong:
             raise SettingsError("\n".join(wrong))
-        settings = cls(**values)
-        return replace(settings, cache_dir=settings.cache_dir.expanduser())
+        return cls(**values)
 
 
 def _convert(text: str, kind: Any) -> Any:
     plain = get_args(kind)[0]
     if plain is Path:
-        return Path(text)
+        return Path(text).expanduser()
     if plain == tuple[str, ...]:
         return tuple(part.strip() for part in text.split(",") if part.strip())
     return msgspec.convert(text, kind, strict=False)

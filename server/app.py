@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.routing import BaseConverter
 
 from contract.settings import Settings
 from server import bodies, metrics
@@ -35,12 +36,19 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 _HTTP_KINDS = {404: NOT_FOUND, 405: METHOD_NOT_ALLOWED}
 
 
+class _ModelName(BaseConverter):
+    """A model's name in a path: what comes after a colon is the verb."""
+
+    regex = "[^/:]+"
+
+
 def create_app(settings: Settings) -> Flask:
     """Makes the gateway. Call it in the process that serves: it opens a gRPC channel."""
     backend = Backend(settings.model_server)
     catalog = Catalog(settings.models, backend)
     classifier = Classifier(backend, catalog, settings.max_image_pixels)
     app = Flask("lince", static_folder=None)
+    app.url_map.converters["model"] = _ModelName
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.config["MAX_FORM_MEMORY_SIZE"] = settings.max_body_bytes
     _add_bookkeeping(app, settings)
@@ -69,7 +77,7 @@ def _add_bookkeeping(app: Flask, settings: Settings) -> None:
     def end(response: Response) -> Response:
         response.headers["X-Request-Id"] = g.request_id
         seconds = time.perf_counter() - g.since
-        route = request.url_rule.rule if request.url_rule else "unknown"
+        route = request.url_rule.rule.replace("model:", "") if request.url_rule else "unknown"
         metrics.REQUESTS.labels(route, _method(), response.status_code).inc()
         metrics.DURATION.labels(route).observe(seconds)
         line = {
@@ -132,14 +140,14 @@ def _add_models(app: Flask, catalog: Catalog, backend: Backend) -> None:
         keys = ("name", "ready", "version")
         return json_response({"models": [{key: item[key] for key in keys} for item in cards]})
 
-    @app.get("/v1/models/<name>")
+    @app.get("/v1/models/<model:name>")
     def model(name: str) -> Response:
         return json_response(card(name))
 
 
 def _add_classify(app: Flask, classifier: Classifier, settings: Settings) -> None:
-    @app.post("/v1/models/<name>:classify")
-    @app.post("/v1/models/<name>/versions/<int:number>:classify")
+    @app.post("/v1/models/<model:name>:classify")
+    @app.post("/v1/models/<model:name>/versions/<int:number>:classify")
     def classify(name: str, number: int | None = None) -> Response:
         with metrics.stage("read"):
             asked = bodies.read(request, settings.max_images)

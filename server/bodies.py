@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 from flask import Request
@@ -42,7 +43,7 @@ class _Encoded(msgspec.Struct):
 class _Json(msgspec.Struct, forbid_unknown_fields=True):
     image: str | _Encoded | None = None
     images: list[str | _Encoded] | None = None
-    top_k: int | None = None
+    top_k: Any = None
 
 
 def read(request: Request, max_images: int) -> Asked:

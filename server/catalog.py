@@ -6,7 +6,6 @@ the background, and at once when a call finds its version gone.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 from collections.abc import Sequence
@@ -122,11 +121,16 @@ class Catalog:
     def _refresh_all(self, every_seconds: float) -> None:
         while not self._stopped.is_set():
             for model in self.names:
-                with contextlib.suppress(Problem):
-                    before = self._known[model].newest
+                before = self._known[model].newest
+                try:
                     now = self.refresh(model, Deadline.after(max(1.0, every_seconds)))
-                    if before is None or before.number != now.number:
-                        _log.info("model %s: version %d is the newest", model, now.number)
+                except Problem:
+                    continue  # a caller who needs the model is told; here it is asked again
+                except Exception:
+                    _log.exception("model %s: asking for its version failed", model)
+                    continue
+                if before is None or before.number != now.number:
+                    _log.info("model %s: version %d is the newest", model, now.number)
             self._stopped.wait(every_seconds)
 
     def _check(self, model: str) -> None:

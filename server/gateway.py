@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import sys
@@ -19,6 +20,9 @@ from contract.settings import Settings
 # The name of prometheus-client's own variable; metrics.py is not imported here, since it reads the
 # variable at import.
 _METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+
+# glibc's numbers of M_ARENA_MAX, M_MMAP_THRESHOLD and M_TRIM_THRESHOLD (malloc.h).
+_MALLOC_OPTIONS = {-8: 2, -3: 256 * 1024, -1: 256 * 1024}
 
 
 def run(settings: Settings) -> None:
@@ -45,7 +49,16 @@ def run(settings: Settings) -> None:
 
 def _load(settings: Settings) -> Any:
     """Makes the application in a worker, after the fork."""
+    _give_memory_back()
     from server.app import create_app
 
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
     return create_app(settings)
+
+
+def _give_memory_back() -> None:
+    """Has glibc return what a decoded picture took, instead of keeping it for each thread."""
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        for option, value in _MALLOC_OPTIONS.items():
+            libc.mallopt(option, value)

@@ -84,6 +84,9 @@ def up(
             when_ready(system)
             _await(children, lambda: False, "", seconds=float("inf"))
         except KeyboardInterrupt:
+            # Stopping takes seconds at most; an impatient second Ctrl-C would leave it half done.
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_IGN)
             print("\nstopping", file=sys.stderr)
 
 
@@ -104,6 +107,8 @@ def _model_server(config: Path, port: int) -> list[str]:
         f"--model_config_file={config}",
         f"--port={port}",
         "--enable_grpc_healthcheck_service",
+        # A version that can't be loaded is to be heard of now, not after five minutes of retries.
+        "--max_num_load_retries=0",
     ]
 
 

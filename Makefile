@@ -1,0 +1,48 @@
+# The two commands:  make run   make test
+# Both do all the set-up (scripts/setup says how); nothing here needs root.
+VENV := $(or $(LINCE_VENV),.venv)
+BIN := $(VENV)/bin
+# Tests that start real processes or fit models; "make check" leaves them out.
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: help run test test-all check format setup dev clean
+
+help:
+	@echo "make run       train a first model if there is none, serve it, classify test pictures"
+	@echo "make test      all tests but those that take minutes"
+	@echo "make test-all  those too"
+	@echo "make check     the quick gate: format, lint, types, import rules, unit tests"
+	@echo "make format    put the code into shape"
+	@echo "make clean     remove environments and caches; models/ and runs/ stay"
+
+setup:
+	@scripts/setup run
+
+dev:
+	@scripts/setup dev
+
+run: setup
+	@exec $(BIN)/lince run
+
+test: dev
+	$(PYTEST) -m "not slow"
+
+test-all: dev
+	$(PYTEST)
+
+check: dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/deptry .
+	scripts/protos --check
+	$(PYTEST) -q -m "not slow and not integration"
+
+format: dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
