@@ -94,7 +94,11 @@ class Client:
     ) -> None:
         self.url = url.rstrip("/")
         try:
-            self._http = httpx.Client(base_url=self.url, timeout=timeout, transport=transport)
+            # Reading the certificates takes longer than a request; only https needs them.
+            verify = self.url.startswith("https:")
+            self._http = httpx.Client(
+                base_url=self.url, timeout=timeout, transport=transport, verify=verify
+            )
         except httpx.InvalidURL as error:
             raise GatewayAwayError(f"{url}: {error}") from error
 

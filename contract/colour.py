@@ -11,7 +11,7 @@ RGB, RGBX           as it is (the X is dropped); a transparent colour is composi
 RGBA, RGBa          composited on white
 CMYK                by its ICC profile, else Pillow's conversion
 YCbCr, LAB, HSV     Pillow's conversion to RGB
-I;16 (any order)    16 bits, scaled by 255/65535 and rounded
+I;16 (any order)    16 bits, scaled by 255/65535 and rounded; a transparent level is white
 I                   taken as 16 bits: clipped to 0..65535, then as I;16
 F                   not-a-number is 0; scaled by 255 if all values lie in 0..1; clipped to 0..255
 ==================  ==========================================================================
@@ -73,7 +73,7 @@ def to_grey_or_srgb(image: Image.Image) -> Image.Image:
 def _plain(image: Image.Image) -> Image.Image:
     """Returns the image in one of L, LA, RGB, RGBA, CMYK with 8 bits a channel."""
     if image.mode.startswith("I;16") or image.mode == "I":
-        return _from_sixteen_bits(np.asarray(image))
+        return _from_sixteen_bits(np.asarray(image), image.info.get("transparency"))
     if image.mode == "F":
         return _from_floats(np.asarray(image))
     mode = _PLAIN_MODE.get(image.mode, "RGB")
@@ -84,9 +84,11 @@ def _plain(image: Image.Image) -> Image.Image:
     return image if image.mode == mode else image.convert(mode)
 
 
-def _from_sixteen_bits(values: np.ndarray) -> Image.Image:
+def _from_sixteen_bits(values: np.ndarray, transparent: int | None) -> Image.Image:
     # Pillow's own conversion clips at 255, which turns nearly the whole picture white.
     clipped = np.clip(values.astype(np.int32), 0, 65535)
+    if transparent is not None:
+        clipped[clipped == transparent] = 65535
     return Image.fromarray(((clipped + 128) // 257).astype(np.uint8))
 
 

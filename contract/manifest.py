@@ -155,8 +155,15 @@ class Manifest:
 
 
 def encode(manifest: Manifest) -> bytes:
-    """Returns the manifest as indented JSON, UTF-8."""
-    return msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+    """Returns the manifest as indented JSON, UTF-8.
+
+    Raises:
+        ManifestError: what `parse` would refuse, a metric that is not a number say: nobody could
+            read it back.
+    """
+    document = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+    parse(document)
+    return document
 
 
 def parse(data: bytes | str) -> Manifest:
@@ -167,7 +174,7 @@ def parse(data: bytes | str) -> Manifest:
     """
     try:
         return msgspec.json.decode(data, type=Manifest)
-    except msgspec.DecodeError as error:  # ValidationError is one
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:  # ValidationError is one
         raise ManifestError(f"manifest: {_with_field_first(str(error))}") from error
 
 

@@ -131,7 +131,7 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
     except UnidentifiedImageError as error:
         what = "an empty file" if not data else "in no known image format"
         raise NotAnImageError(f"the data is {what}; known are {', '.join(FORMATS)}") from error
-    except Image.DecompressionBombError as error:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageTooLargeError(f"the image has more than {max_pixels:,} pixels") from error
     except Exception as error:  # a header that its decoder chokes on
         raise BrokenImageError(f"the image's header is corrupt: {_reason(error)}") from error
@@ -141,7 +141,20 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
             f"the image has {width}×{height} = {width * height:,} pixels,"
             f" more than the {max_pixels:,} allowed"
         )
+    _scale_transparency(image, data)
     return image
+
+
+def _scale_transparency(image: Image.Image, data: bytes) -> None:
+    """Brings a PNG's transparent colour to the 8 bits of its pixels, which Pillow leaves out."""
+    colour = image.info.get("transparency")
+    if image.format != "PNG" or colour is None:
+        return
+    depth = data[24]
+    if image.mode == "L" and depth in (2, 4):
+        image.info["transparency"] = colour * 255 // (2**depth - 1)
+    elif image.mode == "RGB" and depth == 16:
+        image.info["transparency"] = tuple(level >> 8 for level in colour)
 
 
 def _orientation(image: Image.Image) -> int:

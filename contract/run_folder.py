@@ -16,6 +16,7 @@ runs/<recipe>/<run>/
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -132,7 +133,10 @@ class RunFolder:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file that is complete or not there, whenever the process is killed."""
+    """Writes a file that is complete or as it was before, whenever the process or machine stops."""
     scratch = path.with_name(path.name + ".part")
-    scratch.write_bytes(content)
-    scratch.rename(path)
+    with scratch.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    scratch.replace(path)

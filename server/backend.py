@@ -50,6 +50,9 @@ _OPTIONS = (
     # A model server that comes back is found again within a second, not within two minutes.
     ("grpc.max_reconnect_backoff_ms", 1000),
     ("grpc.initial_reconnect_backoff_ms", 100),
+    # A new replica is found within seconds; a model server is never behind a proxy for the web.
+    ("grpc.dns_min_time_between_resolutions_ms", 5000),
+    ("grpc.enable_http_proxy", 0),
 )
 
 

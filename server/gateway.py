@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+import signal
 import sys
 import tempfile
 from functools import partial
@@ -49,6 +50,10 @@ def run(settings: Settings) -> None:
 
 def _load(settings: Settings) -> Any:
     """Makes the application in a worker, after the fork."""
+    # Until granian sets its own, the worker has its parent's handlers, which do nothing here: a
+    # stop in this moment would be lost, and the worker killed only after the whole drain time.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
     _give_memory_back()
     from server.app import create_app
 

@@ -36,7 +36,7 @@ def evaluate(run: RunFolder, say: Say) -> Manifest:
     config = read_config(run)
     recipe = find(config.recipe)
     tf.config.experimental.enable_tensor_float_32_execution(False)
-    model, epoch = _best(run, recipe, config)
+    model, epoch, kept = _best(run, recipe, config)
     inference = with_probabilities(model, recipe)
     inference.save(run.inference_model)
     images, targets = run.test_set()
@@ -46,8 +46,9 @@ def evaluate(run: RunFolder, say: Say) -> Manifest:
     run.report.write_bytes(msgspec.json.format(msgspec.json.encode(report)))
     manifest = _manifest(recipe, config, run, inference.count_params(), epoch, report)
     run.complete(manifest)
-    for checkpoint in sorted(run.checkpoints.iterdir())[:-1]:
-        checkpoint.unlink()
+    for checkpoint in run.checkpoints.iterdir():
+        if checkpoint != kept:
+            checkpoint.unlink()
     say(
         f"{recipe.name}: test accuracy {report['accuracy']:.4f}, loss {report['loss']:.4f} on"
         f" {len(targets)} pictures (weights of epoch {epoch})"
@@ -55,16 +56,15 @@ def evaluate(run: RunFolder, say: Say) -> Manifest:
     return manifest
 
 
-def _best(run: RunFolder, recipe: Recipe, config: RunConfig) -> tuple[keras.Model, int]:
+def _best(run: RunFolder, recipe: Recipe, config: RunConfig) -> tuple[keras.Model, int, Path]:
     """Loads the newest checkpoint that can be read: a kill may have left the last one torn."""
     model = build(recipe, len(config.labels))
     for checkpoint in sorted(run.checkpoints.glob("*.weights.h5"), reverse=True):
         try:
             model.load_weights(checkpoint)
-        except (OSError, ValueError, KeyError):
-            checkpoint.unlink()
+        except (OSError, ValueError, KeyError, RuntimeError):  # all are h5py's
             continue
-        return model, int(checkpoint.name.split(".")[0])
+        return model, int(checkpoint.name.split(".")[0]), checkpoint
     raise RunError(f"{run.folder}: has no checkpoint that can be read")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import sys
 import time
@@ -21,7 +22,6 @@ from training import device
 from training.architectures import build
 from training.data.catalog import load
 from training.data.dataset import DataSet, Say, Split, split
-from training.errors import RunError
 from training.recipes import Recipe
 from training.run import RunConfig, create
 
@@ -54,7 +54,7 @@ def train(recipe: Recipe, options: FitOptions, *, runs: Path, cache: Path, say: 
 
     Raises:
         DataError: the data can't be had or used.
-        RunError: the fit was interrupted before an epoch was finished.
+        KeyboardInterrupt: the fit was interrupted before an epoch was finished; nothing is left.
     """
     device_name, warning = device.choose()
     say(f"device: {device_name}")
@@ -128,6 +128,7 @@ def _fit(
         metrics=["accuracy"],
     )
     held_out = len(parts.validation) > 0
+    history = keras.callbacks.CSVLogger(run.history)
     try:
         with _interruptible(say) as stop:
             model.fit(
@@ -137,18 +138,15 @@ def _fit(
                 else None,
                 epochs=config.epochs,
                 shuffle=False,  # the stream shuffles
-                callbacks=[
-                    _checkpoint(run, held_out),
-                    keras.callbacks.CSVLogger(run.history),
-                    stop,
-                ],
+                callbacks=[_checkpoint(run, held_out), history, stop],
                 verbose=1 if sys.stdout.isatty() else 2,
             )
     except KeyboardInterrupt:
+        history.on_train_end()  # which Keras leaves out: closes the file
         if not any(run.checkpoints.iterdir()):
-            raise RunError(
-                "interrupted before the first epoch was finished: nothing to keep"
-            ) from None
+            shutil.rmtree(run.folder)
+            say("interrupted before the first epoch was finished: nothing to keep")
+            raise
         say("interrupted: the best epoch so far is kept")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from PIL import Image
 from contract.manifest import Counts
 from contract.pixels import PixelSpec
 from contract.run_folder import RunFolder, write_whole
-from training.data.dataset import DataSet, Split
+from training.data.dataset import DataSet, Split, as_text
 from training.errors import RunError
 
 _SAMPLES = 24
@@ -58,7 +57,7 @@ def create(folder: Path, config: RunConfig, data: DataSet, split: Split) -> RunF
     run.checkpoints.mkdir(parents=True)
     files = None
     if data.files is not None:
-        files = [os.fsdecode(data.files[position]) for position in split.test]
+        files = [as_text(data.files[position]) for position in split.test]
     run.save_test_set(
         data.images[split.test], data.targets[split.test], files, _samples(data, split.test)
     )

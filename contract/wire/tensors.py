@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from contract.errors import TensorError
 from contract.wire.serving_pb2 import DataType, TensorProto
 
-# dtype → the NumPy type and the field that carries its values one by one.
+# dtype → the NumPy type and the field that carries its values one by one; an int32 of a list is cut
+# to the bits of a narrower type, as C does.
 _TYPES: dict[DataType, tuple[np.dtype[Any], str]] = {
     DataType.DT_FLOAT: (np.dtype(np.float32), "float_val"),
     DataType.DT_DOUBLE: (np.dtype(np.float64), "double_val"),
@@ -72,27 +73,42 @@ def to_array(tensor: TensorProto) -> NDArray[Any]:
     shape = tuple(dim.size for dim in tensor.tensor_shape.dim)
     if tensor.tensor_shape.unknown_rank or any(size < 0 for size in shape):
         raise TensorError("the tensor's shape is not fully known")
-    if tensor.dtype == DataType.DT_STRING:
-        return _fill(list(tensor.string_val), shape, np.dtype(np.object_), b"")
+    unpack = _strings if tensor.dtype == DataType.DT_STRING else _numbers
+    try:
+        return unpack(tensor, shape)
+    except TensorError:
+        raise
+    except (ValueError, OverflowError, MemoryError) as error:
+        raise TensorError(f"no array can have the shape {shape}") from error
+
+
+def _strings(tensor: TensorProto, shape: tuple[int, ...]) -> NDArray[np.object_]:
+    if tensor.tensor_content:
+        raise TensorError("strings are in string_val, not in tensor_content")
+    count = math.prod(shape)
+    values = tensor.string_val[:count]
+    # Repeated in Python: NumPy would drop a string's trailing zero bytes.
+    values += (values[-1:] or [b""]) * (count - len(values))
+    return np.array(values, np.object_).reshape(shape)
+
+
+def _numbers(tensor: TensorProto, shape: tuple[int, ...]) -> NDArray[Any]:
     if tensor.dtype not in _TYPES:
         raise TensorError(f"unknown tensor dtype {tensor.dtype}")
     dtype, field = _TYPES[tensor.dtype]
-    if not tensor.tensor_content:
-        values = getattr(tensor, field)
-        if dtype == np.float16:
-            return _fill(list(values), shape, np.dtype(np.uint16), 0).view(np.float16)
-        return _fill(values, shape, dtype, 0)
-    expected = math.prod(shape) * dtype.itemsize
-    if len(tensor.tensor_content) != expected:
-        raise TensorError(f"{len(tensor.tensor_content)} bytes of content, expected {expected}")
-    return np.frombuffer(tensor.tensor_content, dtype.newbyteorder("<")).reshape(shape)
-
-
-def _fill(values: Any, shape: tuple[int, ...], dtype: np.dtype[Any], empty: Any) -> NDArray[Any]:
     count = math.prod(shape)
-    if len(values) == count:
-        return np.array(values, dtype).reshape(shape)
-    filled = np.full(count, values[-1] if len(values) else empty, dtype)
-    given = min(len(values), count)
-    filled[:given] = np.array(values[:given], dtype)
-    return filled.reshape(shape)
+    if tensor.tensor_content:
+        expected = count * dtype.itemsize
+        if len(tensor.tensor_content) != expected:
+            raise TensorError(f"{len(tensor.tensor_content)} bytes of content, expected {expected}")
+        return np.frombuffer(tensor.tensor_content, dtype.newbyteorder("<")).reshape(shape)
+    listed = getattr(tensor, field)
+    if field == "half_val":
+        values = np.array(listed, np.int32).astype(np.uint16).view(np.float16)
+    else:
+        values = np.array(listed, np.int32 if field == "int_val" else dtype).astype(dtype)
+    if len(values) != count:
+        given = values[:count]
+        values = np.full(count, given[-1] if len(given) else 0, dtype)
+        values[: len(given)] = given
+    return values.reshape(shape)

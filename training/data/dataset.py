@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,11 @@ from training.errors import DataError
 
 #: Takes a line that tells the user what goes on.
 Say = Callable[[str], None]
+
+
+def as_text(path: Path | str) -> str:
+    """Returns a path as valid UTF-8; bytes of it that are none are written as \\xNN."""
+    return os.fsencode(path).decode(errors="backslashreplace")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,10 +94,17 @@ def _hold_out(
             positions, test_size=size, random_state=seed, stratify=data.targets[positions]
         )
     except ValueError as error:
-        counts = np.bincount(data.targets[positions], minlength=len(data.labels))
-        fewest = int(np.argmin(counts))
-        raise DataError(
-            f"{data.name}: too few pictures to divide; class {data.labels[fewest]!r} has only"
-            f" {counts[fewest]}"
-        ) from error
+        raise _too_few(data, positions, size) from error
+    # scikit-learn rounds a small class's share down to none without a word.
+    if any(len(np.unique(data.targets[part])) < len(data.labels) for part in (kept, held_out)):
+        raise _too_few(data, positions, size)
     return kept, held_out
+
+
+def _too_few(data: DataSet, positions: NDArray[np.int64], size: int) -> DataError:
+    counts = np.bincount(data.targets[positions], minlength=len(data.labels))
+    fewest = int(np.argmin(counts))
+    return DataError(
+        f"{data.name}: too few pictures to hold out {size} of {len(positions)} with every class in"
+        f" both parts; class {data.labels[fewest]!r} has only {counts[fewest]}"
+    )

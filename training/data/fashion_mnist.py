@@ -7,6 +7,7 @@ import hashlib
 import shutil
 import subprocess
 import tempfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -117,7 +118,7 @@ def _is_sound(folder: Path) -> bool:
 def _verified(name: str, packed: bytes, digest: str) -> bytes:
     try:
         data = gzip.decompress(packed)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise SourceError(f"{name}.gz is broken: {error}") from error
     if _digest(data) != digest:
         raise SourceError(f"{name}.gz has a wrong checksum")

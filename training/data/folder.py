@@ -16,7 +16,7 @@ from tqdm import tqdm
 from contract.errors import ImageError
 from contract.pixels import SUFFIXES, PixelSpec, decode
 from training.data.cache import complete_folder
-from training.data.dataset import DataSet, Say
+from training.data.dataset import DataSet, Say, as_text
 from training.errors import DataError
 
 _SHOWN = 10
@@ -27,13 +27,13 @@ def load(root: Path, spec: PixelSpec, cache: Path, say: Say, *, name: str | None
 
     Each picture is decoded once, through the contract, into a uint8 array in the cache; the next
     time, and in every epoch, it streams from there. Files that are no pictures by their suffix are
-    counted and left out.
+    counted and left out, hidden files and folders without a word.
 
     Raises:
-        DataError: no such folder, fewer than two classes, a class without pictures, or pictures
-            that can't be decoded: each is named.
+        DataError: no such folder, fewer than two classes, a class without pictures or whose name
+            is no UTF-8, or pictures that can't be decoded: each is named.
     """
-    root = root.absolute()
+    root = root.resolve()
     classes = _class_folders(root)
     files, targets, ignored = _files(classes)
     if ignored:
@@ -47,8 +47,8 @@ def load(root: Path, spec: PixelSpec, cache: Path, say: Say, *, name: str | None
             _decode_all(files, spec, scratch / "images.npy")
             (scratch / "files.json").write_text(json.dumps([str(file) for file in files]))
     return DataSet(
-        name=name or root.name,
-        source=f"folder {root}",
+        name=name or as_text(root.name),
+        source=f"folder {as_text(root)}",
         labels=tuple(folder.name for folder in classes),
         images=np.load(target / "images.npy", mmap_mode="r"),
         targets=np.array(targets, np.int64),
@@ -70,6 +70,9 @@ def _class_folders(root: Path) -> list[Path]:
         raise DataError(f"{root}: has no sub-folders; one per class is needed")
     if len(classes) == 1:
         raise DataError(f"{root}: has a single class, {classes[0].name!r}; at least 2 are needed")
+    for folder in classes:
+        if as_text(folder.name) != folder.name:
+            raise DataError(f"{as_text(folder)}: the name of a class has to be UTF-8")
     return classes
 
 
@@ -79,7 +82,13 @@ def _files(classes: list[Path]) -> tuple[list[Path], list[int], int]:
     targets: list[int] = []
     ignored = 0
     for number, folder in enumerate(classes):
-        found = sorted(path for path in folder.rglob("*") if path.is_file())
+        # Hidden folders hold thumbnails and copies: the same picture would be in two sets.
+        found = sorted(
+            path
+            for path in folder.rglob("*")
+            if path.is_file()
+            and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        )
         pictures = [path for path in found if _is_picture(path)]
         if not pictures:
             raise DataError(f"{folder}: the class folder has no pictures")
@@ -90,11 +99,11 @@ def _files(classes: list[Path]) -> tuple[list[Path], list[int], int]:
 
 
 def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    return path.suffix.lower() in SUFFIXES
 
 
 def _key(root: Path, files: Iterable[Path], spec: PixelSpec) -> str:
-    digest = hashlib.sha256(f"{root}\0{spec.fingerprint}".encode())
+    digest = hashlib.sha256(f"{root}\0{spec.fingerprint}".encode(errors="surrogateescape"))
     for file in files:
         status = file.stat()
         digest.update(

@@ -1,0 +1,173 @@
+"""Real processes on free loopback ports, ended with the test."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+LINCE = (sys.executable, "-m", "lince")
+#: Long enough for a busy machine; what waits returns as soon as it can.
+PATIENCE = 120.0
+
+
+@dataclass(frozen=True)
+class Running:
+    """A process and the file that its output goes to."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def output(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_until(condition: Callable[[], Any], what: str, running: Running | None = None) -> Any:
+    """Waits until a condition holds and returns its value; fails if the process ends first."""
+    until = time.monotonic() + PATIENCE
+    while not (value := condition()):
+        if running is not None and running.process.poll() is not None:
+            raise AssertionError(f"{what} ended: {running.output()}")
+        if time.monotonic() > until:
+            output = running.output() if running else ""
+            raise AssertionError(f"{what}: nothing within {PATIENCE:.0f} s\n{output}")
+        time.sleep(0.02)
+    return value
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """The environment without the LINCE_* variables of whoever runs the tests."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("LINCE_")}
+    return {**kept, **variables}
+
+
+def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Runs `lince` to its end."""
+    return subprocess.run(
+        [*LINCE, *arguments], env=environment(**variables), capture_output=True, text=True
+    )
+
+
+@contextmanager
+def started(command: Sequence[str], log: Path, **variables: str) -> Iterator[Running]:
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            command,
+            env=environment(**variables),
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+        )
+    running = Running(process, log)
+    try:
+        yield running
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+@contextmanager
+def model_server(
+    models: Path, names: Sequence[str], scratch: Path
+) -> Iterator[tuple[Running, str]]:
+    """An embedded model server; gives it and its address."""
+    from server.up import model_config
+
+    config = scratch / "models.config"
+    config.write_text(model_config(models, names))
+    flags = (f"--model_config_file={config}", "--port=0", "--max_num_load_retries=0")
+    flags += ("--file_system_poll_wait_seconds=0.1",)
+    with started((*LINCE, "model-server", *flags), scratch / "model-server.log") as running:
+
+        def port() -> str | None:
+            found = re.search(r"Running gRPC ModelServer at 127.0.0.1:(\d+)", running.output())
+            return found and found[1]
+
+        yield running, f"127.0.0.1:{wait_until(port, 'the model server', running)}"
+
+
+@contextmanager
+def gateway(
+    names: Sequence[str], address: str, scratch: Path, **variables: str
+) -> Iterator[tuple[Running, str]]:
+    """A gateway that is ready; gives it and its URL."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    settings = {
+        "LINCE_MODELS": ",".join(names),
+        "LINCE_MODEL_SERVER": address,
+        "LINCE_PORT": str(port),
+        "LINCE_REFRESH_SECONDS": "0.1",
+    }
+    with started((*LINCE, "gateway"), scratch / "gateway.log", **settings | variables) as running:
+        wait_until(lambda: answers(f"{url}/readyz"), "the gateway", running)
+        yield running, url
+
+
+@contextmanager
+def system(
+    models: Path, names: Sequence[str], scratch: Path, **variables: str
+) -> Iterator[tuple[Running, str]]:
+    """A model server and a gateway in front; gives the gateway and its URL."""
+    with ExitStack() as stack:
+        _, address = stack.enter_context(model_server(models, names, scratch))
+        yield stack.enter_context(gateway(names, address, scratch, **variables))
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=10) as response:
+            return response.status == 200
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def post(url: str, content: bytes | Iterable[bytes], timeout: float = 60) -> httpx.Response:
+    """Posts over a connection of its own (without reading certificates, which takes a while)."""
+    with httpx.Client(verify=False, timeout=timeout) as client:
+        return client.post(url, content=content)
+
+
+def get(url: str) -> httpx.Response:
+    with httpx.Client(verify=False, timeout=60) as client:
+        return client.get(url)
+
+
+def children(process: int) -> list[int]:
+    """The processes that a process started and that still run."""
+    text = Path(f"/proc/{process}/task/{process}/children").read_text()
+    return [int(child) for child in text.split()]
+
+
+def memory_mb(process: int) -> float:
+    """What a process takes for itself, and its share of what it shares (PSS)."""
+    rollup = Path(f"/proc/{process}/smaps_rollup").read_text()
+    found = re.search(r"^Pss:\s+(\d+) kB", rollup, re.MULTILINE)
+    assert found
+    return int(found[1]) / 1024

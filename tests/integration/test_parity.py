@@ -1,0 +1,135 @@
+"""A picture over HTTP gets the very probabilities that evaluation in training gave it."""
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_sample_images
+
+from client import Client
+from contract.run_folder import RunFolder
+from tests.integration.processes import run, system
+
+pytestmark = pytest.mark.integration
+TOLERANCE = 1e-5
+
+
+def probabilities(client: Client, images: list[Path | bytes], run: RunFolder) -> np.ndarray:
+    """The full vectors over HTTP, in the order of the run's labels."""
+    manifest = run.manifest()
+    rows = []
+    for image in images:
+        answer = client.classify([image], manifest.recipe, top_k=manifest.classes)
+        by_label = {entry.label: entry.probability for entry in answer.results[0].top_k}
+        rows.append([by_label[label] for label in manifest.labels])
+    return np.array(rows)
+
+
+def png(pixels: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels.squeeze()).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_digits_over_the_whole_test_set(
+    workshop: Path, digits_run: RunFolder, tmp_path: Path
+) -> None:
+    images, _ = digits_run.test_set()
+    with (
+        system(workshop / "models", ["digits-cnn"], tmp_path) as (_, url),
+        Client(url) as client,
+    ):
+        got = probabilities(client, [png(image) for image in images], digits_run)
+    assert np.abs(got - digits_run.probabilities()).max() <= TOLERANCE
+
+
+def made_photographs(folder: Path) -> Path:
+    """scikit-learn's two photographs, cut into pieces, in every mode and format that fits."""
+    forms = [
+        ("RGB", "JPEG", {"quality": 90}),
+        ("L", "JPEG", {}),
+        ("CMYK", "JPEG", {}),
+        ("RGB", "PNG", {}),
+        ("RGBA", "PNG", {}),
+        ("LA", "PNG", {}),
+        ("P", "PNG", {}),
+        ("1", "PNG", {}),
+        ("I;16", "PNG", {}),
+        ("P", "GIF", {}),
+        ("RGB", "WEBP", {}),
+        ("RGBA", "WEBP", {}),
+        ("RGB", "BMP", {}),
+        ("YCbCr", "TIFF", {}),
+        ("LAB", "TIFF", {}),
+        ("F", "TIFF", {}),
+        ("I", "TIFF", {}),
+        ("RGB", "AVIF", {}),
+    ]
+    for photograph, name in zip(load_sample_images().images, ("china", "flower"), strict=True):
+        (folder / name).mkdir(parents=True)
+        for number, (mode, kind, options) in enumerate(forms):
+            left, top = 20 * number, 10 * number
+            piece = Image.fromarray(photograph).crop((left, top, left + 233, top + 157))
+            exif = Image.Exif()
+            exif[0x0112] = number % 8 + 1
+            options = options | ({"exif": exif} if kind in ("JPEG", "PNG", "WEBP") else {})
+            converted = converted_to(piece, mode)
+            converted.save(
+                folder / name / f"{number:02}-{mode.replace(';', '')}.{kind.lower()}",
+                kind,
+                **options,
+            )
+    return folder
+
+
+def converted_to(image: Image.Image, mode: str) -> Image.Image:
+    if mode == "I;16":
+        return Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257)
+    if mode == "LAB":
+        from PIL import ImageCms
+
+        lab = ImageCms.createProfile("LAB")
+        return ImageCms.profileToProfile(
+            image, ImageCms.createProfile("sRGB"), lab, outputMode="LAB"
+        )
+    if mode in ("RGBA", "LA"):
+        with_alpha = image.convert(mode)
+        with_alpha.putalpha(Image.linear_gradient("L").resize(image.size))
+        return with_alpha
+    return image.convert(mode)
+
+
+def test_photographs_in_every_mode(tmp_path: Path) -> None:
+    check_photographs(made_photographs(tmp_path / "photographs"), tmp_path, "--tiny")
+
+
+@pytest.mark.skipif(
+    "LINCE_TEST_PHOTOS" not in os.environ, reason="LINCE_TEST_PHOTOS names no folder of photographs"
+)
+def test_photographs_of_the_user(tmp_path: Path) -> None:
+    check_photographs(Path(os.environ["LINCE_TEST_PHOTOS"]), tmp_path)
+
+
+def check_photographs(folder: Path, scratch: Path, *options: str) -> None:
+    """Trains flowers-cnn on a folder and sends the files of its test set over HTTP."""
+    variables = {
+        "LINCE_MODELS_DIR": str(scratch / "models"),
+        "LINCE_RUNS_DIR": str(scratch / "runs"),
+        "LINCE_CACHE_DIR": str(scratch / "cache"),
+    }
+    train = ("train", "flowers-cnn", "--data", str(folder), "--epochs", "1", *options)
+    for arguments in (train, ("export", "flowers-cnn")):
+        done = run(*arguments, **variables)
+        assert done.returncode == 0, done.stderr
+    trained = RunFolder(next((scratch / "runs" / "flowers-cnn").iterdir()))
+    files = trained.test_files()
+    assert files
+    with (
+        system(scratch / "models", ["flowers-cnn"], scratch) as (_, url),
+        Client(url) as client,
+    ):
+        got = probabilities(client, files, trained)
+    assert np.abs(got - trained.probabilities()).max() <= TOLERANCE

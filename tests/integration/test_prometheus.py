@@ -1,0 +1,49 @@
+"""A real Prometheus scrapes a real gateway."""
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.integration.processes import answers, free_port, gateway, post, started, wait_until
+from tests.manifests import make_manifest
+from tests.pictures import picture
+from tests.programs import require
+from tests.server.fake_model_server import FakeModelServer, running
+
+pytestmark = pytest.mark.integration
+
+
+def test_prometheus_reads_the_metrics(tmp_path: Path) -> None:
+    prometheus = require("prometheus")
+    fake = FakeModelServer({"pets": {1: make_manifest()}})
+    with running(fake), gateway(["pets"], fake.address, tmp_path) as (_, url):
+        for _ in range(3):
+            post(f"{url}/v1/models/pets:classify", picture())
+        target, port = url.removeprefix("http://"), free_port()
+        config = tmp_path / "prometheus.yml"
+        config.write_text(
+            "scrape_configs:\n  - job_name: lince\n    scrape_interval: 200ms\n"
+            f"    scrape_timeout: 200ms\n    static_configs: [{{targets: ['{target}']}}]\n"
+        )
+        command = [
+            prometheus,
+            f"--config.file={config}",
+            f"--storage.tsdb.path={tmp_path / 'tsdb'}",
+            f"--web.listen-address=127.0.0.1:{port}",
+        ]
+        with started(command, tmp_path / "prometheus.log") as process:
+            api = f"http://127.0.0.1:{port}"
+            wait_until(lambda: answers(f"{api}/-/ready"), "Prometheus", process)
+
+            def value(query: str) -> str | None:
+                answer = httpx.get(f"{api}/api/v1/query", params={"query": query}).json()
+                found = answer["data"]["result"]
+                return found[0]["value"][1] if found else None
+
+            wait_until(lambda: value('up{job="lince"}') == "1", "the first scrape", process)
+            wait_until(
+                lambda: value('sum(lince_images_total{outcome="classified"})') == "3",
+                "what was counted",
+                process,
+            )
