@@ -103,21 +103,11 @@ def _settings() -> Settings:
 @click.argument("name", required=False)
 def recipes(name: str | None) -> None:
     """Show the recipe table, or one recipe with all that is known of it."""
-    import dataclasses
+    from training.recipes import find
+    from training.show import recipe_card, recipe_table
 
-    from training.recipes import RECIPES, find
-
-    if name:
-        for key, value in dataclasses.asdict(find(name)).items():
-            click.echo(f"{key:17} {value}")
-        return
-    row = "{:14} {:9} {:14} {:11} {:>6} {:>10}  {}"
-    heads = ("recipe", "document", "data", "input", "epochs", "parameters", "expected")
-    click.echo(row.format(*heads))
-    for recipe in RECIPES.values():
-        size = f"{recipe.input.height}×{recipe.input.width}×{recipe.input.channels}"
-        cells = (recipe.name, recipe.document, recipe.data, size, recipe.epochs)
-        click.echo(row.format(*cells, f"{recipe.parameters:,}", recipe.expected))
+    for line in recipe_card(find(name)) if name else recipe_table():
+        click.echo(line)
 
 
 @cli.command()
@@ -168,18 +158,14 @@ def evaluate(run: Path) -> None:
     RUN is a run folder, or a recipe's name for its newest run. Prints precision and recall of each
     class; report.json in the folder has it all.
     """
-    import json
-
     from contract.run_folder import RunFolder
     from training.evaluate import evaluate as complete
+    from training.show import class_table
 
     folder = RunFolder(_run_folder(run))
     complete(folder, _say)
-    row = "{:24} {:>9} {:>9} {:>9} {:>9}"
-    click.echo(row.format("class", "precision", "recall", "f1", "pictures"))
-    for entry in json.loads(folder.report.read_bytes())["classes"]:
-        numbers = (f"{entry[key]:.4f}" for key in ("precision", "recall", "f1"))
-        click.echo(row.format(entry["label"], *numbers, entry["pictures"]))
+    for line in class_table(folder.report):
+        click.echo(line)
 
 
 @cli.command()
@@ -244,24 +230,15 @@ def _run_folder(given: Path) -> Path:
 @cli.command()
 def models() -> None:
     """List the exported models and their versions, newest first."""
-    from export.versions import list_versions
+    from export.versions import list_versions, table
 
     folder = _settings().models_dir
     versions = list_versions(folder)
     if not versions:
         _say(f"no models in {folder} yet: lince train RECIPE, then lince export RECIPE")
-    row = "{:20} {:>7}  {:16} {:>8}  {:25} {}"
-    if versions:
-        click.echo(row.format("model", "version", "recipe", "accuracy", "created", "labels"))
-    for version in versions:
-        known = version.manifest
-        if known is None:
-            click.echo(row.format(version.name, version.number, "no manifest", "", "", ""))
-            continue
-        accuracy = known.metrics.get("accuracy")
-        shown = "" if accuracy is None else f"{accuracy:.4f}"
-        cells = (version.name, version.number, known.recipe, shown, known.created)
-        click.echo(row.format(*cells, ", ".join(known.labels)))
+        return
+    for line in table(versions):
+        click.echo(line)
 
 
 # --- serve them
@@ -317,7 +294,7 @@ def up(names: tuple[str, ...]) -> None:
     _up(names, show)
 
 
-def _up(names: tuple[str, ...], when_ready: Any) -> None:
+def _up(names: tuple[str, ...], when_ready: Any, log: Path | None = None) -> None:
     from export.versions import list_versions
     from server.up import StartError
     from server.up import up as start
@@ -329,9 +306,10 @@ def _up(names: tuple[str, ...], when_ready: Any) -> None:
     if not there:
         raise click.ClickException(f"no models in {settings.models_dir}: train and export one")
     try:
-        start(settings, names or tuple(there), when_ready)
+        start(settings, names or tuple(there), when_ready, log)
     except StartError as error:
-        raise click.ClickException(str(error)) from error
+        where = f"; {log} has what it printed" if log else ""
+        raise click.ClickException(f"{error}{where}") from error
 
 
 @cli.command()
@@ -403,10 +381,16 @@ def run() -> None:
 
     Stays until Ctrl-C. The first model is fashion-cnn where its data can be had, else digits-cnn.
     """
+    from export.versions import list_versions
     from server.up import System
+    from training import first_model
 
-    settings = _settings()
-    _first_model(settings)
+    settings, log = _settings(), Path("lince.log")
+    if not list_versions(settings.models_dir):
+        _say(f"no models in {settings.models_dir} yet: training a first one")
+        if status := first_model.make(_say, DATA_MISSING):
+            sys.exit(status)
+    _say("starting the model server and the gateway")
 
     def show(system: System) -> None:
         from client.show import show_samples
@@ -419,47 +403,9 @@ def run() -> None:
         click.echo(f"\nready at {system.gateway}; try:")
         click.echo("  lince classify FILE…")
         click.echo(f"  curl --data-binary @FILE {system.gateway}/v1/models/NAME:classify")
-        click.echo("Ctrl-C stops")
+        click.echo(f"What the servers print is in {log}. Ctrl-C stops them.")
 
-    _up((), show)
-
-
-#: The document fits 5 epochs; 3 are within two points of them and ready in half the time.
-_FIRST_EPOCHS = 3
-
-
-def _first_model(settings: Settings) -> None:
-    from export.versions import list_versions
-
-    if list_versions(settings.models_dir):
-        return
-    _say(f"no models in {settings.models_dir} yet: training a first one")
-    _say(
-        f"fashion-cnn with {_FIRST_EPOCHS} epochs instead of the document's 5, to be ready sooner;"
-        " `lince train fashion-cnn` fits all of them"
-    )
-    recipe = "fashion-cnn"
-    status = _lince("train", recipe, "--epochs", str(_FIRST_EPOCHS))
-    if status == DATA_MISSING:
-        recipe = "digits-cnn"
-        _say("its data can't be had here: digits-cnn instead, which needs no download")
-        status = _lince("train", recipe)
-    if status == 0:
-        status = _lince("export", recipe)
-    if status:
-        sys.exit(status)
-
-
-def _lince(*arguments: str) -> int:
-    """Runs another verb in a process of its own, so that its memory goes with it."""
-    import subprocess
-
-    # Ctrl-C reaches both; this one waits for the other to end in its own way.
-    before = signal.signal(signal.SIGINT, lambda *_: None)
-    try:
-        return subprocess.call([sys.executable, "-m", "lince", *arguments])
-    finally:
-        signal.signal(signal.SIGINT, before)
+    _up((), show, log)
 
 
 if __name__ == "__main__":

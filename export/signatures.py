@@ -17,6 +17,9 @@ from contract.manifest import Manifest
 from contract.pixels import PixelSpec
 from export.errors import ExportError
 
+#: Grey from red, green and blue: ITU-R 601-2, as in the contract.
+_LUMA = [[0.299], [0.587], [0.114]]
+
 
 @dataclass(frozen=True)
 class Sides:
@@ -60,8 +63,11 @@ def encoded(model: keras.Model, size: Sides) -> Any:
     """
 
     def pixels(data: tf.Tensor) -> tf.Tensor:
-        image = tf.io.decode_image(data, channels=size.channels, expand_animations=False)
+        # Always in colour: TensorFlow decodes no BMP and no GIF to grey.
+        image = tf.io.decode_image(data, channels=3, expand_animations=False)
         image = tf.image.resize(image, (size.height, size.width), antialias=True)
+        if size.channels == 1:
+            image = tf.tensordot(image, tf.constant(_LUMA), 1)
         return tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8)
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="images")])

@@ -31,11 +31,16 @@ def verify(artifact: Path, run: RunFolder) -> Verification:
     """Compares probabilities over the run's whole test set, in float32 without TensorFloat-32.
 
     Raises:
-        VerificationError: a probability differs by more than TOLERANCE, or the artifact does not
-            describe itself as its manifest file says.
+        VerificationError: a probability differs by more than TOLERANCE, the artifact does not
+            describe itself as its manifest file says, or it can't be loaded at all.
     """
     tf.config.experimental.enable_tensor_float_32_execution(False)
-    loaded = tf.saved_model.load(str(artifact))
+    try:
+        loaded = tf.saved_model.load(str(artifact))
+    except (OSError, tf.errors.OpError) as error:
+        raise VerificationError(f"{artifact}: can't be loaded: {error}") from error
+    if "describe" not in loaded.signatures:
+        raise VerificationError(f"{artifact}: has no signature `describe`: not made by Lince")
     said = loaded.signatures["describe"](query=tf.constant([b""]))["manifest"].numpy()[0]
     if said != (artifact / manifests.FILE).read_bytes():
         raise VerificationError(f"{artifact}: `describe` and {manifests.FILE} say different things")

@@ -12,7 +12,7 @@ import fcntl
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,6 +68,21 @@ def newest_of_each(models: Path) -> list[Version]:
     ]
 
 
+def table(versions: list[Version]) -> Iterator[str]:
+    """Yields a line for each version, and one of heads before them."""
+    row = "{:20} {:>7}  {:16} {:>8}  {:25} {}"
+    yield row.format("model", "version", "recipe", "accuracy", "created", "labels")
+    for version in versions:
+        known = version.manifest
+        if known is None:
+            yield row.format(version.name, version.number, "no manifest", "", "", "").rstrip()
+            continue
+        accuracy = known.metrics.get("accuracy")
+        shown = "" if accuracy is None else f"{accuracy:.4f}"
+        cells = (version.name, version.number, known.recipe, shown, known.created)
+        yield row.format(*cells, ", ".join(known.labels))
+
+
 def publish(models: Path, name: str, write: Callable[[Path], None]) -> Version:
     """Publishes what `write` puts into the folder it is given as the next version of a model.
 
@@ -114,8 +129,10 @@ def _numbers(folder: Path) -> list[int]:
 
 
 def _next_number(folder: Path) -> int:
-    last = folder / ".last"
-    given = int(last.read_text()) if last.is_file() else 0
+    try:
+        given = int((folder / ".last").read_text())
+    except (OSError, ValueError):  # the first version, or a record lost with the power
+        given = 0
     return max([given, *_numbers(folder)]) + 1
 
 

@@ -44,21 +44,35 @@ def run(settings: Settings) -> None:
             workers_kill_timeout=max(1, round(settings.drain_seconds)),
             log_level=LogLevels.error,
         )
+        _let_young_workers_be_stopped()
         print(f"gateway: http://{settings.host}:{settings.port}", file=sys.stderr, flush=True)
         server.serve(target_loader=partial(_load, settings), wrap_loader=False)
 
 
 def _load(settings: Settings) -> Any:
     """Makes the application in a worker, after the fork."""
-    # Until granian sets its own, the worker has its parent's handlers, which do nothing here: a
-    # stop in this moment would be lost, and the worker killed only after the whole drain time.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL)
     _give_memory_back()
     from server.app import create_app
 
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
     return create_app(settings)
+
+
+def _let_young_workers_be_stopped() -> None:
+    """Until granian sets its own handlers, a worker has its parent's, which do nothing there: a
+    stop in that moment would be lost, and the worker killed only after the whole drain time."""
+    stops = (signal.SIGTERM, signal.SIGINT)
+
+    def in_child() -> None:
+        for number in stops:
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, stops)
+
+    os.register_at_fork(
+        before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, stops),
+        after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, stops),
+        after_in_child=in_child,
+    )
 
 
 def _give_memory_back() -> None:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from contract.settings import Settings
 
@@ -43,6 +44,7 @@ def up(
     settings: Settings,
     names: Sequence[str],
     when_ready: Callable[[System], None],
+    log: Path | None = None,
 ) -> None:
     """Starts a model server on the models folder and a gateway in front, until Ctrl-C.
 
@@ -52,6 +54,7 @@ def up(
     Args:
         names: of the models to serve.
         when_ready: called once the gateway answers that it is ready.
+        log: file for what the processes print; None lets them print it here.
 
     Raises:
         StartError: a process did not start, or ended by itself.
@@ -64,10 +67,11 @@ def up(
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lince-up-")))
         config = scratch / "models.config"
         config.write_text(model_config(settings.models_dir.absolute(), names))
+        output = stack.enter_context(log.open("wb")) if log else None
         children: list[subprocess.Popen[bytes]] = []
         stack.callback(_stop, children)
         try:
-            children.append(_start(_model_server(config, grpc_port), {}))
+            children.append(_start(_model_server(config, grpc_port), {}, output))
             _await(children, lambda: _listens(grpc_port), "the model server")
             children.append(
                 _start(
@@ -78,6 +82,7 @@ def up(
                         "LINCE_HOST": settings.host,
                         "LINCE_PORT": str(settings.port),
                     },
+                    output,
                 )
             )
             _await(children, lambda: _answers(f"{system.gateway}/readyz"), "the gateway")
@@ -112,11 +117,15 @@ def _model_server(config: Path, port: int) -> list[str]:
     ]
 
 
-def _start(command: list[str], variables: dict[str, str]) -> subprocess.Popen[bytes]:
+def _start(
+    command: list[str], variables: dict[str, str], output: IO[bytes] | None
+) -> subprocess.Popen[bytes]:
     # In a session of its own, so that Ctrl-C reaches only this process, which stops them in order.
     return subprocess.Popen(
         command,
         env={**os.environ, **variables},
+        stdout=output,
+        stderr=output and subprocess.STDOUT,
         start_new_session=True,
         preexec_fn=_die_with_parent if sys.platform == "linux" else None,
     )
@@ -173,23 +182,25 @@ def _answers(url: str) -> bool:
 
 
 def _free_port(wanted: int) -> int:
-    for port in (wanted, 0):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise StartError("no free port on 127.0.0.1")
+    """Returns the wanted port of 127.0.0.1 if it is free, else any that is."""
+    try:
+        return _bound_port("127.0.0.1", wanted)
+    except OSError:
+        return _bound_port("127.0.0.1", 0)
 
 
 def _check_port(host: str, port: int) -> None:
-    with socket.socket() as probe:
+    try:
+        _bound_port(host, port)
+    except OSError as error:
+        raise StartError(
+            f"the gateway can't listen on {host}:{port} (LINCE_HOST, LINCE_PORT): {error.strerror}"
+        ) from error
+
+
+def _bound_port(host: str, port: int) -> int:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        # What servers do: a port on which connections have just ended is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise StartError(
-                f"the gateway can't listen on {host}:{port} (LINCE_HOST, LINCE_PORT):"
-                f" {error.strerror}"
-            ) from error
+        probe.bind((host, port))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,97 @@
+"""The command line: quick, teaching, with exit codes that mean something."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import lince
+
+VERBS = sorted(lince.cli.commands)
+
+
+def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("LINCE_")}
+    return subprocess.run(
+        [sys.executable, "-m", "lince", *arguments],
+        env={**kept, **variables},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, lince\n"
+        "from click.testing import CliRunner\n"
+        "assert CliRunner().invoke(lince.cli, ['--help']).exit_code == 0\n"
+        "heavy = {'tensorflow', 'keras', 'numpy', 'PIL', 'grpc', 'flask', 'httpx', 'sklearn'}\n"
+        "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_verb_is_listed_under_what_it_is_for() -> None:
+    grouped = [name for names in lince._GROUPS.values() for name in names]
+    assert sorted(grouped) == VERBS
+    assert set(VERBS) >= set(
+        ["recipes", "train", "evaluate", "export", "verify", "models", "model-server", "gateway", "up", "classify", "config", "score", "run"]
+    )
+
+
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "model-server"])
+def test_every_verb_teaches(verb: str) -> None:
+    result = CliRunner().invoke(lince.cli, [verb, "--help"])
+    assert result.exit_code == 0
+    assert len(result.output.splitlines()) >= 6
+
+
+def test_model_server_help_is_its_own() -> None:
+    done = run("model-server", "--help")
+    assert done.returncode == 255
+    assert "--model_base_path" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (("nonsense",), 2, "No such command"),
+        (("train",), 2, "RECIPE"),
+        (("train", "nonsense"), 1, "fashion-cnn"),
+        (("train", "digits-cnn", "--epochs", "0"), 2, "--epochs"),
+        (("train", "flowers-cnn", "--data", "nowhere"), 3, "nowhere"),
+        (("evaluate", "nowhere"), 1, "nowhere"),
+        (("export", "nowhere"), 1, "nowhere"),
+        (("verify", "nobody"), 1, "nobody"),
+        (("recipes", "nobody"), 1, "nobody"),
+        (("gateway",), 1, "LINCE_MODELS"),
+        (("classify",), 2, "FILES"),
+        (("score", "nowhere"), 2, "--out"),
+    ],
+)
+def test_what_goes_wrong_is_said_in_a_line(
+    arguments: tuple[str, ...], code: int, text: str, tmp_path: Path
+) -> None:
+    done = run(*arguments, LINCE_RUNS_DIR=str(tmp_path), LINCE_MODELS_DIR=str(tmp_path))
+    assert done.returncode == code, done.stderr
+    assert text in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_config_shows_what_is_in_force() -> None:
+    done = run("config", LINCE_PORT="9001")
+    assert "LINCE_PORT=9001\n" in done.stdout
+
+
+def test_recipes_and_models(tmp_path: Path) -> None:
+    assert "243,786" in run("recipes").stdout
+    assert "flowers_cnn" in run("recipes", "flowers-cnn").stdout
+    assert "no models" in run("models", LINCE_MODELS_DIR=str(tmp_path)).stderr
+
+
+def test_version() -> None:
+    assert "0.1.0" in run("--version").stdout
