@@ -23,6 +23,18 @@ _GROUPS = {
     "Use them": ("classify", "score"),
 }
 
+# Which extra brings a package: a gateway or a client is installed without TensorFlow.
+_EXTRAS = {
+    "flask": "gateway",
+    "granian": "gateway",
+    "grpc_health": "model-server",
+    "httpx": "client",
+    "keras": "train",
+    "sklearn": "train",
+    "tensorflow": "train",
+    "tensorflow_serving": "model-server",
+}
+
 
 class _Commands(click.Group):
     """Lists the commands by what they are for."""
@@ -69,6 +81,12 @@ def main() -> None:
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        _say(f"error: this needs {error.name}: pip install 'lince[{extra}]'")
         sys.exit(1)
     except Exception as error:
         if not _is_expected(error):
@@ -296,7 +314,7 @@ def up(names: tuple[str, ...]) -> None:
 
 def _up(names: tuple[str, ...], when_ready: Any, log: Path | None = None) -> None:
     from export.versions import list_versions
-    from server.up import StartError
+    from server.errors import StartError
     from server.up import up as start
 
     settings = _settings()

@@ -7,7 +7,9 @@ Pixel rule 1, in this order:
 3. apply the EXIF orientation;
 4. to the model's channels: 1 is grey (ITU-R 601-2 luma), 3 is RGB;
 5. resize to the model's height and width with Pillow's antialiased bilinear filter, without
-   keeping the aspect ratio; a model without a fixed size (null) gets the picture as large as it is.
+   keeping the aspect ratio, first along the axis that leaves fewer pixels (the width, if both leave
+   as many), rounding in between; a model without a fixed size (null) gets the picture as large as
+   it is.
 
 A published rule number never changes its meaning; another way to make pixels is another number.
 """
@@ -15,6 +17,7 @@ A published rule number never changes its meaning; another way to make pixels is
 from __future__ import annotations
 
 import io
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -113,7 +116,7 @@ def fit(image: Image.Image, spec: PixelSpec) -> NDArray[np.uint8]:
         if spec.channels == 1:
             upright = upright.convert("L")
         if spec.height is not None and spec.width is not None:
-            upright = upright.resize((spec.width, spec.height), Image.Resampling.BILINEAR)
+            upright = _resized(upright, spec.height, spec.width)
         # Grey becomes colour only now: three equal channels resize alike.
         if spec.channels == 3:
             upright = upright.convert("RGB")
@@ -168,6 +171,14 @@ def _orientation(image: Image.Image) -> int:
 def _upright(image: Image.Image, orientation: int) -> Image.Image:
     method = _TRANSPOSE.get(orientation)
     return image if method is None else image.transpose(method)
+
+
+def _resized(image: Image.Image, height: int, width: int) -> Image.Image:
+    # The axes one by one: which of them Pillow takes first depends on its version, and shows in the
+    # rounding; the wrong one first can make a thin picture of 50 million pixels fill the memory.
+    first = min((width, image.height), (image.width, height), key=math.prod)
+    bilinear = Image.Resampling.BILINEAR
+    return image.resize(first, bilinear).resize((width, height), bilinear)
 
 
 def _reason(error: Exception) -> str:

@@ -17,6 +17,7 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 
 from contract.settings import Settings
+from server.ports import check_port
 
 # The name of prometheus-client's own variable; metrics.py is not imported here, since it reads the
 # variable at import.
@@ -27,7 +28,12 @@ _MALLOC_OPTIONS = {-8: 2, -3: 256 * 1024, -1: 256 * 1024}
 
 
 def run(settings: Settings) -> None:
-    """Serves until SIGTERM or Ctrl-C; requests in flight are finished first."""
+    """Serves until SIGTERM or Ctrl-C; requests in flight are finished first.
+
+    Raises:
+        StartError: the address is taken or not this machine's.
+    """
+    check_port(settings.host, settings.port)
     with tempfile.TemporaryDirectory(prefix="lince-metrics-") as scratch:
         folder = Path(os.environ.setdefault(_METRICS_FOLDER, scratch))
         folder.mkdir(parents=True, exist_ok=True)

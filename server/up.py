@@ -6,7 +6,6 @@ import ctypes
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,16 +19,14 @@ from pathlib import Path
 from typing import IO
 
 from contract.settings import Settings
+from server.errors import StartError
+from server.ports import check_port, free_port, is_open
 
 _REAL = "tensorflow_model_server"
 _START_SECONDS = 120.0
 # Together under the 5 s in which Ctrl-C is to be done.
 _STOP_SECONDS = 4.0
 _PR_SET_PDEATHSIG = 1
-
-
-class StartError(Exception):
-    """A process of the system did not start; the text says which and why."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +54,12 @@ def up(
         log: file for what the processes print; None lets them print it here.
 
     Raises:
-        StartError: a process did not start, or ended by itself.
+        StartError: the gateway's port is taken, or a process did not start or ended by itself.
     """
-    grpc_port = _free_port(8500)
+    grpc_port = free_port(8500)
     host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104
     system = System(gateway=f"http://{host}:{settings.port}", model_server=f"127.0.0.1:{grpc_port}")
-    _check_port(settings.host, settings.port)
+    check_port(settings.host, settings.port)
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lince-up-")))
         config = scratch / "models.config"
@@ -72,7 +69,7 @@ def up(
         stack.callback(_stop, children)
         try:
             children.append(_start(_model_server(config, grpc_port), {}, output))
-            _await(children, lambda: _listens(grpc_port), "the model server")
+            _await(children, lambda: is_open("127.0.0.1", grpc_port), "the model server")
             children.append(
                 _start(
                     [sys.executable, "-m", "lince", "gateway"],
@@ -168,39 +165,9 @@ def _shown(child: subprocess.Popen[bytes]) -> str:
     return " ".join(str(argument) for argument in arguments[:4])
 
 
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
 def _answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310
             return bool(response.status == 200)
     except (OSError, urllib.error.URLError):
         return False
-
-
-def _free_port(wanted: int) -> int:
-    """Returns the wanted port of 127.0.0.1 if it is free, else any that is."""
-    try:
-        return _bound_port("127.0.0.1", wanted)
-    except OSError:
-        return _bound_port("127.0.0.1", 0)
-
-
-def _check_port(host: str, port: int) -> None:
-    try:
-        _bound_port(host, port)
-    except OSError as error:
-        raise StartError(
-            f"the gateway can't listen on {host}:{port} (LINCE_HOST, LINCE_PORT): {error.strerror}"
-        ) from error
-
-
-def _bound_port(host: str, port: int) -> int:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        # What servers do: a port on which connections have just ended is free.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind((host, port))
-        return int(probe.getsockname()[1])
