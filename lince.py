@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from contract.run_folder import RunFolder
     from contract.settings import Settings
 
 #: Exit codes besides 0 (done), 1 (failed) and 2 (wrong usage).
@@ -69,8 +70,6 @@ def main() -> None:
     """Runs the command line; what the user can put right is one line, not a stack trace."""
     # SIGTERM means the same as Ctrl-C, unless a verb has a better answer to both.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    # TensorFlow's remarks about GPUs are not for users; `lince train` says which device it uses.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         sys.exit(cli.main(standalone_mode=False))
     except click.ClickException as error:
@@ -86,12 +85,12 @@ def main() -> None:
         extra = _EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:
             raise
-        _say(f"error: this needs {error.name}: pip install 'lince[{extra}]'")
+        _say(f"Error: this needs {error.name}: pip install 'lince[{extra}]'")
         sys.exit(1)
     except Exception as error:
         if not _is_expected(error):
             raise
-        _say(f"error: {error}")
+        _say(f"Error: {error}")
         sys.exit(DATA_MISSING if _is_of_data(error) else 1)
 
 
@@ -106,6 +105,13 @@ def _is_of_data(error: Exception) -> bool:
 
 def _say(line: str) -> None:
     click.echo(line, err=True)
+
+
+def _load_tensorflow() -> None:
+    from contract.quiet import quiet_import
+
+    with quiet_import():
+        import tensorflow  # noqa: F401
 
 
 def _settings() -> Settings:
@@ -137,10 +143,14 @@ def recipes(name: str | None) -> None:
 )
 @click.option("--epochs", type=click.IntRange(1), help="Instead of the recipe's.")
 @click.option("--batch", type=click.IntRange(1), help="Pictures in a step.")
-@click.option("--seed", type=int, help="Decides the split, the first weights and the order.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    help="Decides the split, the first weights and the order.",
+)
 @click.option(
     "--validation",
-    type=click.FloatRange(0, 0.9),
+    type=click.FloatRange(0, 0.5),
     help="Share of the pictures held out to choose the best epoch; 0 keeps the last.",
 )
 @click.option("--tiny", is_flag=True, help="Only a few batches, to see that all works.")
@@ -154,12 +164,14 @@ def train(recipe: str, validation: float | None, data: Path | None, **options: A
     Exit codes: 0 done, 3 the data can't be had or used, 130 interrupted (the run is complete if
     an epoch was finished).
     """
-    from training.evaluate import evaluate as complete
-    from training.fit import FitOptions
-    from training.fit import train as fit
     from training.recipes import find
 
     settings, found = _settings(), find(recipe)
+    _load_tensorflow()
+    from training.evaluate import evaluate as complete
+    from training.fit import FitOptions
+    from training.fit import train as fit
+
     chosen = FitOptions(folder=data, validation_share=validation, **options)
     run = fit(found, chosen, runs=settings.runs_dir, cache=settings.cache_dir, say=_say)
     manifest = complete(run, _say)
@@ -176,11 +188,11 @@ def evaluate(run: Path) -> None:
     RUN is a run folder, or a recipe's name for its newest run. Prints precision and recall of each
     class; report.json in the folder has it all.
     """
-    from contract.run_folder import RunFolder
+    folder = _run_folder(run)
+    _load_tensorflow()
     from training.evaluate import evaluate as complete
     from training.show import class_table
 
-    folder = RunFolder(_run_folder(run))
     complete(folder, _say)
     for line in class_table(folder.report):
         click.echo(line)
@@ -195,10 +207,11 @@ def export(run: Path, name: str | None) -> None:
     RUN is a run folder, or a recipe's name for its newest run. The version appears in
     models/NAME/ whole or not at all; a running model server picks it up.
     """
-    from contract.run_folder import RunFolder
+    source = _run_folder(run)
+    source.manifest()
+    _load_tensorflow()
     from export.artifact import export as publish
 
-    source = RunFolder(_run_folder(run))
     version = publish(source, _settings().models_dir, name)
     click.echo(version.folder)
     _verify(version.folder, source)
@@ -222,6 +235,9 @@ def verify(model: str, version: int | None, run: Path | None) -> None:
         if artifact.manifest is None:
             raise click.ClickException(f"{artifact.folder} has no manifest: give --run")
         run = settings.runs_dir / artifact.manifest.recipe / artifact.manifest.run
+        if not run.is_dir():
+            raise click.ClickException(f"{run}, from which it was made, is not there: give --run")
+    _load_tensorflow()
     _verify(artifact.folder, RunFolder(run))
 
 
@@ -237,12 +253,18 @@ def _verify(artifact: Path, run: Any) -> None:
     )
 
 
-def _run_folder(given: Path) -> Path:
-    """A folder, or the newest run of a recipe by its name."""
+def _run_folder(given: Path) -> RunFolder:
+    """A folder, or the newest run of a recipe by its name; it has been begun at least."""
+    from contract.run_folder import RunFolder
+
     runs = _settings().runs_dir / given
-    if given.exists() or not runs.is_dir() or len(given.parts) > 1:
-        return given
-    return max((path for path in runs.iterdir() if path.is_dir()), default=given)
+    if not given.exists() and runs.is_dir() and len(given.parts) == 1:
+        given = max((path for path in runs.iterdir() if path.is_dir()), default=given)
+    if not RunFolder(given).config.is_file():
+        raise click.ClickException(
+            f"{given} is no run folder, and no recipe of that name has one in {runs.parent}"
+        )
+    return RunFolder(given)
 
 
 @cli.command()

@@ -13,7 +13,8 @@ CMYK                by its ICC profile, else Pillow's conversion
 YCbCr, LAB, HSV     Pillow's conversion to RGB
 I;16 (any order)    16 bits, scaled by 255/65535 and rounded; a transparent level is white
 I                   taken as 16 bits: clipped to 0..65535, then as I;16
-F                   not-a-number is 0; scaled by 255 if all values lie in 0..1; clipped to 0..255
+F                   0..255 if a value is over 2, else 0..1 (scaled by 255; a little overshoot is
+                    common); not-a-number is black; clipped to 0..255 and rounded
 ==================  ==========================================================================
 
 An embedded ICC profile is applied (perceptual intent, to sRGB) where it fits the mode and is not
@@ -49,6 +50,8 @@ _PLAIN_MODE = {
 }
 _WITH_ALPHA = {"L": "LA", "RGB": "RGBA"}
 _PROFILE_SPACE = {"L": "GRAY", "RGB": "RGB ", "CMYK": "CMYK"}
+
+_MOST_OF_UNIT_RANGE = 2.0
 
 
 def to_grey_or_srgb(image: Image.Image) -> Image.Image:
@@ -96,8 +99,9 @@ def _from_sixteen_bits(values: np.ndarray, transparent: int | None) -> Image.Ima
 
 
 def _from_floats(values: np.ndarray) -> Image.Image:
-    levels = np.nan_to_num(values.astype(np.float64), copy=False, nan=0.0)
-    if levels.size and levels.min() >= 0.0 and levels.max() <= 1.0:
+    levels = values.astype(np.float64)
+    levels[np.isnan(levels)] = 0.0
+    if not (np.isfinite(levels) & (levels > _MOST_OF_UNIT_RANGE)).any():
         levels *= 255.0
     np.clip(levels, 0.0, 255.0, out=levels)
     np.rint(levels, out=levels)

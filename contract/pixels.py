@@ -4,7 +4,7 @@ Pixel rule 1, in this order:
 
 1. decode with Pillow, first frame or page of an animation or a stack;
 2. every mode to 8-bit grey or sRGB (`contract.colour`);
-3. apply the EXIF orientation;
+3. apply the orientation of EXIF, or of XMP where EXIF says none;
 4. to the model's channels: 1 is grey (ITU-R 601-2 luma), 3 is RGB;
 5. resize to the model's height and width with Pillow's antialiased bilinear filter, without
    keeping the aspect ratio, first along the axis that leaves fewer pixels (the width, if both leave

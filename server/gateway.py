@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import tempfile
+import warnings
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,8 @@ def _load(settings: Settings) -> Any:
     _give_memory_back()
     from server.app import create_app
 
+    # Pillow's remarks on odd pictures: the answer says what is wrong, the log is JSON lines.
+    warnings.filterwarnings("ignore", module="PIL")
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
     return create_app(settings)
 

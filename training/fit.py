@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -130,7 +130,8 @@ def _fit(
     held_out = len(parts.validation) > 0
     history = keras.callbacks.CSVLogger(run.history)
     try:
-        with _interruptible(say) as stop:
+        # Keras's progress belongs where all other progress goes; stdout is for results.
+        with _interruptible(say) as stop, contextlib.redirect_stdout(sys.stderr):
             model.fit(
                 _batches(data, parts.train, config.batch, shuffle_seed=config.seed),
                 validation_data=_batches(data, parts.validation, config.batch)
@@ -139,7 +140,7 @@ def _fit(
                 epochs=config.epochs,
                 shuffle=False,  # the stream shuffles
                 callbacks=[_checkpoint(run, held_out), history, stop],
-                verbose=1 if sys.stdout.isatty() else 2,
+                verbose=1 if sys.stderr.isatty() else 2,
             )
     except KeyboardInterrupt:
         history.on_train_end()  # which Keras leaves out: closes the file
@@ -190,7 +191,7 @@ class _Stop(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
-@contextmanager
+@contextlib.contextmanager
 def _interruptible(say: Say) -> Iterator[_Stop]:
     stop = _Stop()
 

@@ -7,13 +7,12 @@ import os
 import queue
 import signal
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import grpc
 
+from contract.quiet import quiet_import
 from server.model_server import config
 from server.model_server.errors import ServingError, invalid_argument, unimplemented
 from server.model_server.flags import BadFlagError, Options, Parsed, parse, usage
@@ -64,7 +63,8 @@ def serve(options: Options) -> int:
     for model in models:
         if model.labels:
             log.warning("model %s: version_labels are ignored", model.name)
-    with _quiet_tensorflow():
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    with quiet_import():
         from server.model_server.manager import Manager, Retries
         from server.model_server.service import build, methods
         from server.model_server.source import Poller
@@ -221,30 +221,3 @@ def _log_to_stderr() -> None:
     ours.addHandler(handler)
     ours.setLevel(logging.INFO)
     ours.propagate = False
-
-
-@contextmanager
-def _quiet_tensorflow() -> Iterator[None]:
-    """Hide TensorFlow's own log, such as the note that there is no GPU, unless it is asked for.
-
-    Some of it comes while TensorFlow is imported, before its log level counts, from C++: inside
-    this context the process's stderr goes to a file, which is shown only if the import fails.
-    """
-    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
-        yield
-        return
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    sys.stderr.flush()
-    stderr = os.dup(2)
-    with tempfile.TemporaryFile() as hidden:
-        os.dup2(hidden.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            hidden.seek(0)
-            os.write(stderr, hidden.read())
-            raise
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)

@@ -1,0 +1,148 @@
+"""The settings: one table, one error with everything that is wrong."""
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contract.errors import SettingsError
+from contract.pixels import MOST_PIXELS
+from contract.settings import PREFIX, Settings, describe
+
+# field → (text, value in force)
+GOOD: dict[str, list[tuple[str, Any]]] = {
+    "models": [
+        ("cats", ("cats",)),
+        ("cats,dogs", ("cats", "dogs")),
+        (" cats , dogs,, ", ("cats", "dogs")),
+        (",", ()),
+    ],
+    "model_server": [("server:9000", "server:9000"), ("unix:///tmp/s", "unix:///tmp/s")],
+    "host": [("0.0.0.0", "0.0.0.0"), (" :: ", "::")],
+    "port": [("0", 0), ("65535", 65535), (" 80 ", 80)],
+    "workers": [("1", 1), ("4096", 4096)],
+    "threads": [("1", 1), ("64", 64)],
+    "timeout_seconds": [("2", 2.0), ("0.25", 0.25), ("86400", 86400.0), ("1e1", 10.0)],
+    "refresh_seconds": [("0.5", 0.5)],
+    "drain_seconds": [("60", 60.0)],
+    "max_body_bytes": [("1024", 1024), ("1000000000000", 10**12)],
+    "max_image_pixels": [("1", 1), (str(MOST_PIXELS), MOST_PIXELS)],
+    "max_images": [("1", 1), ("4096", 4096)],
+    "models_dir": [("/srv/models", Path("/srv/models")), ("~/models", Path.home() / "models")],
+    "runs_dir": [("some where", Path("some where")), ("~/runs", Path.home() / "runs")],
+    "cache_dir": [("/tmp/c", Path("/tmp/c")), ("~/c", Path.home() / "c")],
+    "gateway": [("https://lince.example/x", "https://lince.example/x")],
+}
+BAD: dict[str, list[str]] = {
+    "port": ["-1", "65536", "http", "80.5", "0x50", "true", "1,000"],
+    "workers": ["0", "-2", "4097", "many"],
+    "threads": ["0", "4097"],
+    "timeout_seconds": ["0", "-1", "86401", "nan", "inf", "10s"],
+    "refresh_seconds": ["0", "soon"],
+    "drain_seconds": ["0", "1 2"],
+    "max_body_bytes": ["1023", "32MB"],
+    "max_image_pixels": ["0", str(MOST_PIXELS + 1)],
+    "max_images": ["0", "4097"],
+    "models_dir": ["~no-such-user-here/models"],
+    "cache_dir": ["~no-such-user-here/cache"],
+}
+FIELDS = [field.name for field in dataclasses.fields(Settings)]
+
+
+def variable(field: str) -> str:
+    return PREFIX + field.upper()
+
+
+def test_the_tables_above_cover_every_field() -> None:
+    assert set(GOOD) == set(FIELDS)
+    numbers = {
+        item.name for item in dataclasses.fields(Settings) if isinstance(item.default, int | float)
+    }
+    assert numbers <= set(BAD)
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "value"),
+    [(field, text, value) for field, cases in GOOD.items() for text, value in cases],
+)
+def test_value(field: str, text: str, value: Any) -> None:
+    settings = Settings.from_environment({variable(field): text})
+    assert getattr(settings, field) == value
+    assert type(getattr(settings, field)) is type(value)
+    default = Settings.from_environment({})
+    assert dataclasses.replace(settings, **{field: getattr(default, field)}) == default
+
+
+@pytest.mark.parametrize(
+    ("field", "text"), [(field, text) for field, texts in BAD.items() for text in texts]
+)
+def test_wrong_value_is_named(field: str, text: str) -> None:
+    with pytest.raises(SettingsError, match=rf"^{variable(field)}={re.escape(text)}: \S"):
+        Settings.from_environment({variable(field): text})
+
+
+def test_all_that_is_wrong_is_told_at_once() -> None:
+    environment = {variable(field): texts[0] for field, texts in BAD.items()}
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_environment(environment | {variable("host"): "localhost"})
+    lines = str(caught.value).splitlines()
+    order = [variable(field) for field in FIELDS if field in BAD]
+    assert [line.partition("=")[0] for line in lines] == order
+
+
+def test_defaults() -> None:
+    settings, table = Settings.from_environment({}), Settings()
+    assert settings.cache_dir == table.cache_dir.expanduser()
+    assert dataclasses.replace(settings, cache_dir=table.cache_dir) == table
+    # Nothing listens beyond the machine, and nothing waits for ever, unless someone says so.
+    assert (settings.host, settings.port) == ("127.0.0.1", 8000)
+    assert settings.model_server == "127.0.0.1:8500"
+    assert settings.models == ()
+    assert (settings.models_dir, settings.runs_dir) == (Path("models"), Path("runs"))
+    assert settings.max_image_pixels <= MOST_PIXELS
+
+
+def test_every_default_is_a_value_that_is_accepted() -> None:
+    environment = {name: value for name, value, _ in describe(Settings())}
+    assert Settings.from_environment(environment) == Settings.from_environment({})
+
+
+@pytest.mark.parametrize("empty", ["", " ", "\t\n"])
+def test_empty_means_default(empty: str) -> None:
+    environment = dict.fromkeys(map(variable, FIELDS), empty)
+    assert Settings.from_environment(environment) == Settings.from_environment({})
+
+
+def test_only_our_variables_count() -> None:
+    environment = {"PORT": "9", "lince_port": "9", "LINCE_TEST_REQUIRE": "all", "XLINCE_PORT": "9"}
+    assert Settings.from_environment(environment) == Settings.from_environment({})
+
+
+def test_no_home_is_an_error_with_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(_: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", nobody)
+    monkeypatch.setattr(Path, "expanduser", nobody)
+    with pytest.raises(SettingsError, match=r"LINCE_CACHE_DIR=~/\.cache/lince: .*home"):
+        Settings.from_environment({})
+
+
+def test_frozen() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Settings().port = 1  # type: ignore[misc]
+
+
+def test_describe() -> None:
+    settings = Settings.from_environment({"LINCE_MODELS": "b, a", "LINCE_PORT": "81"})
+    table = describe(settings)
+    assert [name for name, _, _ in table] == [variable(field) for field in FIELDS]
+    values = {name: value for name, value, _ in table}
+    assert (values["LINCE_MODELS"], values["LINCE_PORT"]) == ("b,a", "81")
+    for name, value, text in table:
+        assert isinstance(value, str)
+        assert text not in ("", "None"), name
+        assert not text.endswith("."), name
+    assert len({text for _, _, text in table}) == len(table)

@@ -1,0 +1,79 @@
+"""What the tests of export share: run folders with untrained networks."""
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+from PIL import Image
+from sklearn.datasets import load_sample_images
+
+from contract.pixels import PixelSpec, fit
+from contract.run_folder import RunFolder
+from tests.manifests import make_manifest
+from training.architectures import build, with_probabilities
+from training.recipes import find
+
+#: Keras asks TensorFlow's variables for an array in a way that NumPy 2 calls deprecated.
+KERAS_AND_NUMPY = "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"
+
+
+def photographs(count: int) -> list[Image.Image]:
+    """Cuttings of scikit-learn's two photographs, each another one."""
+    rng = np.random.default_rng(11)
+    sources = load_sample_images().images
+    cuttings = []
+    for number in range(count):
+        source = sources[number % 2]
+        top, left = rng.integers(0, 200), rng.integers(0, 400)
+        cuttings.append(Image.fromarray(source[top : top + 220, left : left + 200]))
+    return cuttings
+
+
+def file_of(image: Image.Image, kind: str = "PNG") -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind)
+    return buffer.getvalue()
+
+
+def make_run(
+    folder: Path,
+    recipe_name: str,
+    pictures: list[Image.Image],
+    labels: tuple[str, ...],
+    *,
+    seed: int = 1,
+    kind: str = "PNG",
+) -> RunFolder:
+    """A complete run of a recipe whose network was never fitted."""
+    recipe = find(recipe_name)
+    spec: PixelSpec = recipe.input
+    keras.utils.set_random_seed(seed)
+    network = build(recipe, len(labels))
+    # As after a fit: the answers of fresh weights hardly depend on the picture.
+    head = network.layers[-1]
+    head.kernel.assign(head.kernel * 8)
+    model = with_probabilities(network, recipe)
+    run = RunFolder(folder)
+    folder.mkdir(parents=True)
+    run.config.write_text("{}")
+    images = np.stack([fit(picture, spec) for picture in pictures])
+    targets = np.arange(len(pictures)) % len(labels)
+    samples = [
+        (f"{number:02}.{kind.lower()}", file_of(picture, kind), labels[targets[number]])
+        for number, picture in enumerate(pictures[:24])
+    ]
+    run.save_test_set(images, targets, None, samples)
+    model.save(run.inference_model)
+    run.save_probabilities(model.predict(images, verbose=0))
+    manifest = make_manifest(labels, side=spec.height, channels=spec.channels)
+    run.complete(
+        replace(
+            manifest,
+            recipe=recipe.name,
+            run=folder.name,
+            parameters=model.count_params(),
+        )
+    )
+    return run

@@ -1,0 +1,188 @@
+"""Fits that are interrupted or killed, and what evaluation makes of them."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import pytest
+from click.testing import CliRunner
+
+import lince
+from contract.errors import RunFolderError
+from contract.run_folder import RunFolder
+from export.artifact import export
+from export.verify import verify
+from tests.training.helpers import KERAS_AND_NUMPY, run_of
+from training.errors import RunError
+from training.evaluate import evaluate
+
+pytestmark = [pytest.mark.integration, pytest.mark.filterwarnings(KERAS_AND_NUMPY)]
+
+
+def interrupt_at(
+    monkeypatch: pytest.MonkeyPatch, epoch: int, number: int = signal.SIGINT, times: int = 1
+) -> None:
+    """Sends this process a signal after the first step of an epoch, counted from 1."""
+
+    class Interrupting(keras.callbacks.CSVLogger):
+        epoch = 0
+
+        def on_epoch_begin(self, epoch: int, logs: object = None) -> None:  # noqa: ARG002
+            self.epoch = epoch + 1
+
+        def on_train_batch_end(self, batch: int, logs: object = None) -> None:  # noqa: ARG002
+            if (self.epoch, batch) == (epoch, 0):
+                for _ in range(times):
+                    os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(keras.callbacks, "CSVLogger", Interrupting)
+
+
+@pytest.mark.parametrize(("number", "times"), [(signal.SIGINT, 1), (signal.SIGTERM, 2)])
+def test_interrupted_the_finished_epochs_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, times: int
+) -> None:
+    interrupt_at(monkeypatch, 3, number, times)
+    before = signal.getsignal(number)
+    run, said = run_of("digits-cnn", tmp_path, epochs=9, tiny=True, batch=8)
+    assert signal.getsignal(number) is before
+    fit = run.manifest().fit
+    assert (fit.epochs, fit.epochs_asked, fit.epoch_kept) == (2, 9, 2)
+    assert "\nstopping after this step" in said
+    assert "interrupted: the best epoch so far is kept" in said
+
+
+def test_interrupted_before_an_epoch_is_finished_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt_at(monkeypatch, 1)
+    with pytest.raises(KeyboardInterrupt):
+        run_of("digits-cnn", tmp_path, epochs=9, tiny=True, batch=8)
+    # An empty run would be the newest, which `lince export RECIPE` takes.
+    assert not list((tmp_path / "runs" / "digits-cnn").iterdir())
+
+
+@pytest.fixture
+def killed_run(digits_run: RunFolder, tmp_path: Path) -> RunFolder:
+    """A run as a kill in the third epoch leaves it: fitted, not evaluated."""
+    run = RunFolder(Path(shutil.copytree(digits_run.folder, tmp_path / "20200101T000000Z")))
+    for name in ("manifest.json", "inference.keras", "test_probabilities.npy", "report.json"):
+        (run.folder / name).unlink()
+    return run
+
+
+TORN: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda _: b"",
+    "header": lambda data: data[:3000],
+    "half": lambda data: data[: len(data) // 2],
+    "almost": lambda data: data[:-1],
+    "zero tail": lambda data: data[:2048] + bytes(len(data) - 2048),
+}
+
+
+@pytest.mark.parametrize("torn", TORN)
+def test_a_torn_last_checkpoint_is_passed_over(
+    digits_run: RunFolder, killed_run: RunFolder, torn: str
+) -> None:
+    good = killed_run.checkpoints / "0002.weights.h5"
+    (killed_run.checkpoints / "0003.weights.h5").write_bytes(TORN[torn](good.read_bytes()))
+    with pytest.raises(RunFolderError, match="not complete; `lince evaluate"):
+        killed_run.manifest()
+    manifest = evaluate(killed_run, str)
+    assert (manifest.fit.epochs, manifest.fit.epoch_kept) == (2, 2)
+    assert manifest.metrics == digits_run.manifest().metrics
+    assert [path.name for path in killed_run.checkpoints.iterdir()] == [good.name]
+
+
+def test_without_a_checkpoint_that_can_be_read_there_is_nothing_to_evaluate(
+    killed_run: RunFolder,
+) -> None:
+    checkpoint = killed_run.checkpoints / "0002.weights.h5"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:5000])
+    with pytest.raises(RunError, match="no checkpoint that can be read"):
+        evaluate(killed_run, str)
+    assert checkpoint.exists()  # it may be another version's: not ours to delete
+    checkpoint.unlink()
+    with pytest.raises(RunError, match="no checkpoint that can be read"):
+        evaluate(killed_run, str)
+
+
+def test_a_run_can_be_evaluated_again(digits_run: RunFolder, killed_run: RunFolder) -> None:
+    first = evaluate(killed_run, str)
+    assert evaluate(killed_run, str).metrics == first.metrics == digits_run.manifest().metrics
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{}", b'{"recipe": 1}'])
+def test_what_is_no_run_folder_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "run.json").write_bytes(content)
+    with pytest.raises(RunError, match=f"{tmp_path}: not a run folder"):
+        evaluate(RunFolder(tmp_path), str)
+
+
+def train_until(epoch: int, number: int, root: Path) -> tuple[RunFolder, int, str, str]:
+    """Starts `lince train`, sends it a signal in an epoch, and returns the run and what it said."""
+    arguments = ["train", "digits-cnn", "--tiny", "--batch", "4", "--validation", "0.2"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lince", *arguments, "--epochs", "5000"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"LINCE_RUNS_DIR": str(root / "runs"), "LINCE_CACHE_DIR": str(root)},
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    err = ""
+    for line in process.stderr:
+        err += line
+        if line.startswith(f"Epoch {epoch}/"):
+            process.send_signal(number)
+    out = process.stdout.read()
+    process.wait(60)
+    process.stdout.close()
+    process.stderr.close()
+    (folder,) = (root / "runs" / "digits-cnn").iterdir()
+    return RunFolder(folder), process.returncode, out, err
+
+
+def test_ctrl_c_keeps_the_best_epoch(tmp_path: Path) -> None:
+    run, status, out, err = train_until(4, signal.SIGINT, tmp_path)
+    assert status == 130
+    assert out == f"{run.folder}\n"
+    keras_says = re.compile(r"Epoch \d+/5000|\d+/\d+ - ")
+    said = [line for line in err.splitlines() if not keras_says.match(line)]
+    assert said[0].startswith("device: ")
+    assert [line for line in said[1:-3] if not line.startswith("warning: ")] == [
+        "digits: scikit-learn's own copy",
+        "digits-cnn: 16 training, 16 validation, 16 test pictures of 10 classes; 5000 epochs",
+        "",
+        "stopping after this step",
+        "interrupted: the best epoch so far is kept",
+    ]
+    assert said[-3].startswith("digits-cnn: test accuracy ")
+    assert said[-2:] == ["", "interrupted"]
+    fit = run.manifest().fit
+    assert 3 <= fit.epochs < fit.epochs_asked == 5000
+    assert 1 <= fit.epoch_kept <= fit.epochs
+    version = export(run, tmp_path / "models")
+    assert verify(version.folder, run).images == 16
+
+
+def test_killed_it_can_still_be_evaluated(tmp_path: Path) -> None:
+    run, status, _, _ = train_until(4, signal.SIGKILL, tmp_path)
+    assert status == -signal.SIGKILL
+    with pytest.raises(RunFolderError, match="not complete"):
+        export(run, tmp_path / "models")
+    assert not (tmp_path / "models").exists()
+    answer = CliRunner().invoke(lince.cli, ["evaluate", str(run.folder)])
+    assert answer.exit_code == 0, answer.output
+    assert "precision" in answer.output
+    fit = run.manifest().fit
+    assert 3 <= fit.epochs < fit.epochs_asked
+    assert export(run, tmp_path / "models").number == 1
