@@ -436,13 +436,18 @@ def run() -> None:
         from client.show import show_samples
         from export.versions import newest_of_each
 
+        shown = []
         for version in newest_of_each(settings.models_dir):
             if version.manifest is not None:
                 folder = settings.runs_dir / version.manifest.recipe / version.manifest.run
-                show_samples(system.gateway, version.name, folder, echo=click.echo)
-        click.echo(f"\nready at {system.gateway}; try:")
-        click.echo("  lince classify FILE…")
-        click.echo(f"  curl --data-binary @FILE {system.gateway}/v1/models/NAME:classify")
+                shown += show_samples(system.gateway, version.name, folder, echo=click.echo)
+        click.echo(f"\nready at {system.gateway}")
+        if shown:
+            model, file = shown[0]
+            click.echo("in another terminal:")
+            click.echo(f"  {sys.argv[0]} classify --model {model} {file}")
+            url = f"{system.gateway}/v1/models/{model}:classify"
+            click.echo(f"  curl --data-binary @{file} {url}")
         click.echo(f"What the servers print is in {log}. Ctrl-C stops them.")
 
     _up((), show, log)

@@ -57,12 +57,16 @@ def only_model(client: Client) -> str:
     return names[0]
 
 
-def show_samples(url: str, model: str, run: Path, *, echo: Echo) -> None:
-    """Classifies the sample pictures of a model's run and shows them beside their true labels."""
+def show_samples(url: str, model: str, run: Path, *, echo: Echo) -> list[tuple[str, Path]]:
+    """Classifies the sample pictures of a model's run and shows them beside their true labels.
+
+    Returns:
+        the model and the file of each.
+    """
     try:
         samples = RunFolder(run).samples()
     except OSError:
-        return  # a model that was copied here has no run
+        return []  # a model that was copied here has no run
     echo(f"\n{model}: test pictures, classified over HTTP")
     right = 0
     with Client(url) as client:
@@ -76,6 +80,7 @@ def show_samples(url: str, model: str, run: Path, *, echo: Echo) -> None:
                 f"   true label: {sample.label}"
             )
     echo(f"  {right} of {len(samples)} right")
+    return [(model, sample.file) for sample in samples]
 
 
 def _as_text(file: Path, answer: Classification) -> str:
