@@ -37,7 +37,7 @@ check: dev
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/deptry .
 	scripts/protos --check
-	$(PYTEST) -q -m "not slow and not integration"
+	$(PYTEST) -q --numprocesses 2 --dist loadfile -m "not slow and not integration"
 
 format: dev
 	$(BIN)/ruff format .
