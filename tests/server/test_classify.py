@@ -7,6 +7,8 @@ import pytest
 from flask.testing import FlaskClient
 from PIL import Image
 
+from contract.settings import Settings
+from server.app import create_app
 from tests.manifests import make_manifest
 from tests.pictures import picture
 from tests.server.fake_model_server import FakeModelServer
@@ -110,8 +112,9 @@ def test_top_k(http: FlaskClient, request_form: dict, count: int) -> None:
     assert result["top_k"][0] == {key: result[key] for key in ("label", "probability")}
 
 
-def test_a_grey_model_gets_grey_pixels(fake: FakeModelServer, http: FlaskClient) -> None:
+def test_a_grey_model_gets_grey_pixels(fake: FakeModelServer, settings: Settings) -> None:
     fake.models["pets"] = {1: make_manifest(channels=1)}
+    http = create_app(settings).test_client()
     assert http.post(URL, data=LIGHT).json["results"][0]["label"] == "owl"
     assert fake.calls[-1][3] == (1, 8, 8, 1)
 

@@ -153,8 +153,9 @@ def test_answers_that_make_no_sense(http: FlaskClient, fake: FakeModelServer, wr
     assert (answer.status_code, answer.json["type"]) == (502, "urn:lince:problem:bad-model-answer")
 
 
-def test_a_broken_manifest(http: FlaskClient, fake: FakeModelServer) -> None:
+def test_a_broken_manifest(settings: Settings, fake: FakeModelServer) -> None:
     fake.wrong = "manifest"
+    http = create_app(settings).test_client()
     answer = http.post(URL, data=GOOD)
     assert (answer.status_code, answer.json["type"]) == (502, "urn:lince:problem:bad-model-answer")
 
@@ -180,8 +181,9 @@ def test_no_model_server_at_all(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("task", ["features", "regression"])
-def test_models_that_do_not_classify(http: FlaskClient, fake: FakeModelServer, task: str) -> None:
+def test_models_that_do_not_classify(settings: Settings, fake: FakeModelServer, task: str) -> None:
     fake.models["pets"] = {1: make_manifest((), task=task)}
+    http = create_app(settings).test_client()
     answer = http.post(URL, data=GOOD)
     assert (answer.status_code, answer.json["type"]) == (422, "urn:lince:problem:not-a-classifier")
 
