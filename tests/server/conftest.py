@@ -5,6 +5,7 @@ from flask.testing import FlaskClient
 
 from contract.settings import Settings
 from server.app import create_app
+from tests.integration.processes import wait_until
 from tests.manifests import make_manifest
 from tests.server.fake_model_server import FakeModelServer, running
 
@@ -30,5 +31,8 @@ def settings(fake: FakeModelServer) -> Settings:
 
 
 @pytest.fixture
-def http(settings: Settings) -> FlaskClient:
-    return create_app(settings).test_client()
+def http(settings: Settings, fake: FakeModelServer) -> FlaskClient:
+    """A gateway whose background thread has asked for the last model and sleeps for an hour."""
+    client = create_app(settings).test_client()
+    wait_until(lambda: "absent" in {call[0] for call in fake.calls}, "the background thread")
+    return client

@@ -116,7 +116,7 @@ def test_a_grey_model_gets_grey_pixels(fake: FakeModelServer, settings: Settings
     fake.models["pets"] = {1: make_manifest(channels=1)}
     http = create_app(settings).test_client()
     assert http.post(URL, data=LIGHT).json["results"][0]["label"] == "owl"
-    assert fake.calls[-1][3] == (1, 8, 8, 1)
+    assert [call[3] for call in fake.calls if call[2] == "serving_default"] == [(1, 8, 8, 1)]
 
 
 def test_request_id_is_kept_or_made(http: FlaskClient) -> None:
