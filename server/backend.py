@@ -53,6 +53,9 @@ _OPTIONS = (
     # A new replica is found within seconds; a model server is never behind a proxy for the web.
     ("grpc.dns_min_time_between_resolutions_ms", 5000),
     ("grpc.enable_http_proxy", 0),
+    # What is known of an address is this channel's: else a port that was closed a moment ago, and
+    # is another server's now, begins with the old one's waiting time.
+    ("grpc.use_local_subchannel_pool", 1),
 )
 
 

@@ -31,6 +31,8 @@ from server.problems import (
 _log = logging.getLogger(__name__)
 # Versions are a few; the bound keeps a gateway that lives for years from collecting them.
 _MOST_VERSIONS = 16
+# Of one call in the background: a model server that hangs is asked again.
+_REFRESH_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ class Catalog:
             for model in self.names:
                 before = self._known[model].newest
                 try:
-                    now = self.refresh(model, Deadline.after(max(1.0, every_seconds)))
+                    now = self.refresh(model, Deadline.after(_REFRESH_SECONDS))
                 except Problem:
                     continue  # a caller who needs the model is told; here it is asked again
                 except Exception:
