@@ -9,6 +9,7 @@ come from the model server, so that a copied folder can't lie.
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -181,6 +182,9 @@ def parse(data: bytes | str) -> Manifest:
 def json_schema() -> dict[str, Any]:
     """Returns the JSON Schema of the manifest, as `manifest.schema.json` holds it."""
     schema = msgspec.json.schema(Manifest)
+    for definition in schema["$defs"].values():
+        # Python 3.13 and newer take a docstring's indentation away, older ones do not.
+        definition["description"] = inspect.cleandoc(definition["description"])
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 

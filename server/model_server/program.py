@@ -7,6 +7,7 @@ import os
 import queue
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -196,20 +197,18 @@ def _say(text: str, code: int) -> int:
 def _catch_signals() -> "queue.SimpleQueue[str]":
     """A queue in which SIGTERM and SIGINT show up; a second one ends the process at once.
 
-    A SimpleQueue, because a signal handler may put into it while the same thread waits on it; an
-    Event can deadlock there.
+    A thread takes them: a handler would run only once the main thread wakes up, and one that has
+    just gone to sleep on a lock does not wake up for a signal.
     """
     arrived: queue.SimpleQueue[str] = queue.SimpleQueue()
-    seen: list[int] = []
+    stops = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, stops)  # for the threads to come, too
 
-    def note(number: int, frame: object) -> None:  # noqa: ARG001
-        if seen:
-            os._exit(128 + number)
-        seen.append(number)
-        arrived.put(signal.Signals(number).name)
+    def watch() -> None:
+        arrived.put(signal.Signals(signal.sigwait(stops)).name)
+        os._exit(128 + signal.sigwait(stops))
 
-    signal.signal(signal.SIGTERM, note)
-    signal.signal(signal.SIGINT, note)
+    threading.Thread(target=watch, name="signals", daemon=True).start()
     return arrived
 
 
