@@ -13,6 +13,7 @@ import click
 if TYPE_CHECKING:
     from contract.run_folder import RunFolder
     from contract.settings import Settings
+    from export.verify import Verification
 
 #: Exit codes besides 0 (done), 1 (failed) and 2 (wrong usage).
 DATA_MISSING, SOME_FAILED, INTERRUPTED = 3, 4, 130
@@ -96,7 +97,9 @@ def main() -> None:
 
 def _is_expected(error: Exception) -> bool:
     """Our own errors and the system's; told by their module, so that none has to be imported."""
-    return isinstance(error, OSError) or type(error).__module__.endswith(".errors")
+    package = type(error).__module__.partition(".")[0]
+    ours = package in ("contract", "training", "export", "server", "client")
+    return isinstance(error, OSError) or ours
 
 
 def _is_of_data(error: Exception) -> bool:
@@ -202,7 +205,7 @@ def evaluate(run: Path) -> None:
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--name", help="Of the model; the recipe's name unless given.")
 def export(run: Path, name: str | None) -> None:
-    """Publish a run as the next version of a model, and verify it.
+    """Verify a run against its Keras model and publish it as the next version of a model.
 
     RUN is a run folder, or a recipe's name for its newest run. The version appears in
     models/NAME/ whole or not at all; a running model server picks it up.
@@ -212,9 +215,9 @@ def export(run: Path, name: str | None) -> None:
     _load_tensorflow()
     from export.artifact import export as publish
 
-    version = publish(source, _settings().models_dir, name)
+    version, result = publish(source, _settings().models_dir, name)
     click.echo(version.folder)
-    _verify(version.folder, source)
+    _show_verification(result)
 
 
 @cli.command()
@@ -238,14 +241,14 @@ def verify(model: str, version: int | None, run: Path | None) -> None:
         if not run.is_dir():
             raise click.ClickException(f"{run}, from which it was made, is not there: give --run")
     _load_tensorflow()
-    _verify(artifact.folder, RunFolder(run))
-
-
-def _verify(artifact: Path, run: Any) -> None:
-    from export.verify import TOLERANCE
     from export.verify import verify as compare
 
-    result = compare(artifact, run)
+    _show_verification(compare(artifact.folder, RunFolder(run)))
+
+
+def _show_verification(result: Verification) -> None:
+    from export.verify import TOLERANCE
+
     _say(
         f"verified on {result.images} test pictures: largest difference of a probability"
         f" {result.largest_difference:.1e} (allowed {TOLERANCE:.0e}), same label for"
@@ -258,7 +261,8 @@ def _run_folder(given: Path) -> RunFolder:
     from contract.run_folder import RunFolder
 
     runs = _settings().runs_dir / given
-    if not given.exists() and runs.is_dir() and len(given.parts) == 1:
+    begun = RunFolder(given).config.is_file()
+    if not begun and runs.is_dir() and len(given.parts) == 1:
         given = max((path for path in runs.iterdir() if path.is_dir()), default=given)
     if not RunFolder(given).config.is_file():
         raise click.ClickException(
@@ -335,12 +339,16 @@ def up(names: tuple[str, ...]) -> None:
 
 
 def _up(names: tuple[str, ...], when_ready: Any, log: Path | None = None) -> None:
-    from export.versions import list_versions
+    from export.versions import newest_of_each
     from server.errors import StartError
     from server.up import up as start
 
     settings = _settings()
-    there = sorted({version.name for version in list_versions(settings.models_dir)})
+    versions = newest_of_each(settings.models_dir)
+    for version in versions:
+        if version.manifest is None:
+            _say(f"model {version.name} is left out: version {version.number} has no manifest")
+    there = [version.name for version in versions if version.manifest is not None]
     if missing := sorted(set(names) - set(there)):
         raise click.ClickException(f"no model {', '.join(missing)} in {settings.models_dir}")
     if not there:
@@ -445,7 +453,8 @@ def run() -> None:
         if shown:
             model, file = shown[0]
             click.echo("in another terminal:")
-            click.echo(f"  {sys.argv[0]} classify --model {model} {file}")
+            here = "" if settings.gateway == system.gateway else f" --gateway {system.gateway}"
+            click.echo(f"  {sys.argv[0]} classify{here} --model {model} {file}")
             url = f"{system.gateway}/v1/models/{model}:classify"
             click.echo(f"  curl --data-binary @{file} {url}")
         click.echo(f"What the servers print is in {log}. Ctrl-C stops them.")

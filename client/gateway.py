@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -94,10 +96,15 @@ class Client:
     ) -> None:
         self.url = url.rstrip("/")
         try:
-            # Reading the certificates takes longer than a request; only https needs them.
-            verify = self.url.startswith("https:")
+            address = httpx.URL(self.url)
             self._http = httpx.Client(
-                base_url=self.url, timeout=timeout, transport=transport, verify=verify
+                base_url=address,
+                timeout=timeout,
+                transport=transport,
+                # Reading the certificates takes longer than a request; plain HTTP needs none.
+                verify=address.scheme != "http",
+                # A proxy that the environment names is not asked for this machine itself.
+                trust_env=not _is_loopback(address.host),
             )
         except httpx.InvalidURL as error:
             raise GatewayAwayError(f"{url}: {error}") from error
@@ -147,7 +154,7 @@ class Client:
             BadAnswerError: what answered is no gateway.
             OSError: a file can't be read.
         """
-        path = f"/v1/models/{model}"
+        path = f"/v1/models/{quote(model, safe='')}"
         if version is not None:
             path += f"/versions/{version}"
         contents = [
@@ -191,6 +198,13 @@ class Client:
                 f"{self.url}{path}: answered {response.status_code}, but not as a gateway does"
             ) from error
         raise problem.error()
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _result(item: _Result) -> Result | ProblemError:

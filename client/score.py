@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,15 @@ from pathlib import Path
 import msgspec
 from tqdm import tqdm
 
-from client.errors import ClientError, GatewayAwayError, ProblemError
-from client.gateway import Client, Ranked, Result
+from client.errors import ProblemError
+from client.gateway import Classification, Client, Ranked, Result
+from contract.paths import as_text
 from contract.pixels import SUFFIXES
+
+#: Problems that are a picture's own: they become its row; any other ends the job.
+_OF_THE_PICTURE = ("not-an-image", "broken-image", "image-too-large", "body-too-large", "no-image")
+#: Seconds between the tries of a request whose problem says that it may pass.
+_WAITS = (0.5, 1.0, 2.0, 4.0)
 
 
 class Row(msgspec.Struct, omit_defaults=True):
@@ -42,7 +49,8 @@ def score(client: Client, folder: Path, out: Path, model: str, *, concurrency: i
     when it is complete; until then it is beside it, with `.part` at the end.
 
     Raises:
-        GatewayAwayError: the gateway went away; nothing is written under the output's name.
+        ClientError: the gateway went away, or has a problem that is not a picture's own; nothing
+            is written under the output's name.
         OSError: the folder can't be read or the output not written.
     """
     files = pictures(folder)
@@ -89,17 +97,27 @@ def _in_order(
             future.cancel()
 
 
+def _patiently(classify: Callable[[], Classification]) -> Classification:
+    """A model that is just being replaced, or a moment's overload, does not end a long job."""
+    for seconds in _WAITS:
+        try:
+            return classify()
+        except ProblemError as error:
+            if not error.retryable:
+                raise
+            time.sleep(seconds)
+    return classify()
+
+
 def _row(client: Client, file: Path, model: str) -> Row:
-    path = str(file).encode("utf-8", "backslashreplace").decode()
+    path = as_text(file)
     try:
-        answer = client.classify([file], model)
-    except GatewayAwayError:
-        raise
+        answer = _patiently(lambda: client.classify([file], model))
     except ProblemError as error:
-        if error.status >= 500 or error.status == 404:  # not the picture's fault
+        if error.type.rpartition(":")[2] not in _OF_THE_PICTURE:
             raise
         return Row(path, error=str(error))
-    except (ClientError, OSError) as error:
+    except OSError as error:
         return Row(path, error=str(error))
     result = answer.results[0]
     assert isinstance(result, Result)  # one picture: its problem is the answer's

@@ -9,6 +9,7 @@ import msgspec
 
 from client.errors import ClientError, GatewayAwayError
 from client.gateway import Classification, Client, Result
+from contract.paths import as_text
 from contract.run_folder import RunFolder
 
 Echo = Callable[[str], object]
@@ -34,9 +35,9 @@ def classify_files(
             except (ClientError, OSError) as error:
                 failed += 1
                 echo(
-                    _json({"path": str(file), "error": str(error)})
+                    _json({"path": as_text(file), "error": str(error)})
                     if as_json
-                    else f"{file}: {error}"
+                    else f"{as_text(file)}: {error}"
                 )
                 continue
             echo(_as_json(file, answer) if as_json else _as_text(file, answer))
@@ -87,13 +88,13 @@ def _as_text(file: Path, answer: Classification) -> str:
     result = answer.results[0]
     assert isinstance(result, Result)
     ranked = ", ".join(f"{entry.label} {entry.probability:.1%}" for entry in result.top_k)
-    return f"{file}: {ranked}"
+    return f"{as_text(file)}: {ranked}"
 
 
 def _as_json(file: Path, answer: Classification) -> str:
     result = answer.results[0]
     return _json(
-        {"path": str(file), "model": answer.model, "version": answer.version, "result": result}
+        {"path": as_text(file), "model": answer.model, "version": answer.version, "result": result}
     )
 
 

@@ -10,6 +10,7 @@ come from the model server, so that a copied folder can't lie.
 from __future__ import annotations
 
 import inspect
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -20,6 +21,8 @@ from contract.errors import ManifestError
 from contract.pixels import PixelSpec
 
 SCHEMA: Literal[1] = 1
+#: What a model may be called: it is a folder, a part of an URL and a metric's label.
+MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 #: Where the manifest lies in an artifact, relative to the version's folder.
 FILE = "assets.extra/manifest.json"
 

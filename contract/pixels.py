@@ -101,14 +101,15 @@ def decode(
         OSError: the path can't be read.
     """
     data = source if isinstance(source, bytes) else Path(source).read_bytes()
-    return fit(_open(data, max_pixels), spec)
+    return to_pixels(_open(data, max_pixels), spec)
 
 
-def fit(image: Image.Image, spec: PixelSpec) -> NDArray[np.uint8]:
+def to_pixels(image: Image.Image, spec: PixelSpec) -> NDArray[np.uint8]:
     """Makes a model's pixels of an opened image: steps 2 to 5 of the rule.
 
     Raises:
         BrokenImageError: the image's data is truncated or corrupt.
+        MemoryError: as it says; the image may be sound.
     """
     try:
         image.load()
@@ -120,9 +121,9 @@ def fit(image: Image.Image, spec: PixelSpec) -> NDArray[np.uint8]:
         # Grey becomes colour only now: three equal channels resize alike.
         if spec.channels == 3:
             upright = upright.convert("RGB")
-    except (
-        Exception
-    ) as error:  # any byte sequence may arrive, and each of Pillow's decoders has its own
+    except MemoryError:  # the machine's fault, not the picture's
+        raise
+    except Exception as error:  # any bytes may arrive, and each of Pillow's decoders has its own
         raise BrokenImageError(f"the image is truncated or corrupt: {_reason(error)}") from error
     pixels = np.asarray(upright)
     return pixels[:, :, np.newaxis] if spec.channels == 1 else pixels
@@ -136,6 +137,8 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
         raise NotAnImageError(f"the data is {what}; known are {', '.join(FORMATS)}") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageTooLargeError(f"the image has more than {max_pixels:,} pixels") from error
+    except MemoryError:
+        raise
     except Exception as error:  # a header that its decoder chokes on
         raise BrokenImageError(f"the image's header is corrupt: {_reason(error)}") from error
     width, height = image.size

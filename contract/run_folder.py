@@ -79,6 +79,10 @@ class RunFolder:
                 " it from its best checkpoint"
             ) from error
 
+    def reopen(self) -> None:
+        """Makes the run incomplete: what the manifest spoke of is about to change."""
+        (self.folder / "manifest.json").unlink(missing_ok=True)
+
     def complete(self, manifest: Manifest) -> None:
         """Writes the manifest, which makes the run complete."""
         write_whole(self.folder / "manifest.json", encode(manifest))

@@ -15,12 +15,13 @@ import msgspec
 from msgspec import Meta
 
 from contract.errors import SettingsError
+from contract.manifest import MODEL_NAME
 from contract.pixels import MOST_PIXELS
 
 PREFIX = "LINCE_"
 
 _Seconds = Meta(gt=0, le=86400)
-_Port = Meta(ge=0, le=65535)
+_Port = Meta(ge=1, le=65535)
 _Count = Meta(ge=1, le=4096)
 
 
@@ -50,7 +51,11 @@ class Settings:
         int, _Count, _help("requests that one gateway process works on at a time")
     ] = 8
     timeout_seconds: Annotated[
-        float, _Seconds, _help("deadline of a request, all its stages together")
+        float,
+        _Seconds,
+        _help(
+            "deadline of a request from the moment its head is read; a trickling body is not cut"
+        ),
     ] = 10.0
     refresh_seconds: Annotated[
         float,
@@ -96,6 +101,7 @@ class Settings:
                 values[setting.name] = _convert(text, types[setting.name])
             except (msgspec.ValidationError, RuntimeError) as error:  # the second: no such ~user
                 wrong.append(f"{name}={text}: {error}")
+        wrong += _wrong_models(values.get("models", ()))
         if wrong:
             raise SettingsError("\n".join(wrong))
         return cls(**values)
@@ -108,6 +114,12 @@ def _convert(text: str, kind: Any) -> Any:
     if plain == tuple[str, ...]:
         return tuple(part.strip() for part in text.split(",") if part.strip())
     return msgspec.convert(text, kind, strict=False)
+
+
+def _wrong_models(names: tuple[str, ...]) -> list[str]:
+    wrong = [f"{name!r} is no model's name" for name in names if not MODEL_NAME.fullmatch(name)]
+    wrong += [f"{name!r} is named twice" for name in set(names) if names.count(name) > 1]
+    return [f"{PREFIX}MODELS={','.join(names)}: {problem}" for problem in wrong]
 
 
 def describe(settings: Settings) -> list[tuple[str, str, str]]:

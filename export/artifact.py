@@ -16,13 +16,14 @@ from contract.manifest import EncodedDeviation
 from contract.pixels import PixelSpec, decode
 from contract.run_folder import RunFolder, Sample, write_whole
 from export import signatures, warmup
+from export.verify import Verification, verify
 from export.versions import Version, publish
 
 #: What the `encoded` signature can decode, by the first bytes.
 _DECODABLE = (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"GIF8")
 
 
-def export(run: RunFolder, models: Path, name: str | None = None) -> Version:
+def export(run: RunFolder, models: Path, name: str | None = None) -> tuple[Version, Verification]:
     """Publishes a complete run as the next version of a model.
 
     Args:
@@ -31,11 +32,12 @@ def export(run: RunFolder, models: Path, name: str | None = None) -> Version:
         name: of the model; None takes the recipe's.
 
     Returns:
-        the published version.
+        the published version, and how it compares with the Keras model.
 
     Raises:
         RunFolderError: the run is not complete.
         ExportError: the model can't be exported under this name.
+        VerificationError: it does not answer as the Keras model does; nothing is published.
     """
     manifest = run.manifest()
     name = name or manifest.recipe
@@ -57,8 +59,12 @@ def export(run: RunFolder, models: Path, name: str | None = None) -> Version:
         signatures.save(model, functions, str(folder))
         warmup.write(folder, name, pictures)
         write_whole(folder / manifests.FILE, manifests.encode(manifest))
+        # Before a model server can see it.
+        verified.append(verify(folder, run))
 
-    return publish(models, name, write)
+    verified: list[Verification] = []
+    version = publish(models, name, write)
+    return version, verified[0]
 
 
 def _deviation(

@@ -22,8 +22,6 @@ from contract.manifest import Manifest
 from contract.run_folder import write_whole
 from export.errors import ExportError, ModelNameError
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-
 
 @dataclass(frozen=True)
 class Version:
@@ -92,7 +90,7 @@ def publish(models: Path, name: str, write: Callable[[Path], None]) -> Version:
     Raises:
         ModelNameError: the name can't be used.
     """
-    if not _NAME.fullmatch(name):
+    if not manifest.MODEL_NAME.fullmatch(name):
         raise ModelNameError(
             f"model name {name!r}: letters, digits, '.', '_' and '-' are allowed, the first a"
             " letter or digit"

@@ -6,7 +6,6 @@ import logging
 import re
 import time
 import uuid
-from typing import Any
 
 import msgspec
 from flask import Flask, Response, g, request
@@ -17,7 +16,7 @@ from contract.settings import Settings
 from server import bodies, metrics
 from server.answers import classification, json_response, model_card, problem_response
 from server.backend import Backend
-from server.catalog import Catalog
+from server.catalog import Catalog, ServedVersion
 from server.classify import Classifier
 from server.deadline import Deadline
 from server.problems import (
@@ -27,12 +26,15 @@ from server.problems import (
     METHOD_NOT_ALLOWED,
     NOT_FOUND,
     UNAVAILABLE,
+    UNKNOWN_MODEL,
     Problem,
     VersionGoneError,
 )
 
 _log = logging.getLogger(__name__)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+_ROUTE_DETAIL = re.compile(r"<[^<>:]*(\([^)]*\))?:")
+_MOST = 2**63 - 1  # of a version number: it is an int64 on the wire
 _HTTP_KINDS = {404: NOT_FOUND, 405: METHOD_NOT_ALLOWED}
 
 
@@ -77,7 +79,7 @@ def _add_bookkeeping(app: Flask, settings: Settings) -> None:
     def end(response: Response) -> Response:
         response.headers["X-Request-Id"] = g.request_id
         seconds = time.perf_counter() - g.since
-        route = request.url_rule.rule.replace("model:", "") if request.url_rule else "unknown"
+        route = _ROUTE_DETAIL.sub("<", request.url_rule.rule) if request.url_rule else "unknown"
         metrics.REQUESTS.labels(route, _method(), response.status_code).inc()
         metrics.DURATION.labels(route).observe(seconds)
         line = {
@@ -112,7 +114,10 @@ def _add_health(app: Flask, catalog: Catalog) -> None:
         if not catalog.names:
             raise Problem(UNAVAILABLE, "no model is configured: set LINCE_MODELS")
         for name in catalog.names:
-            catalog.refresh(name, g.deadline)
+            try:
+                catalog.refresh(name, g.deadline).pixels  # noqa: B018 - a classifier it must be
+            except Problem as problem:
+                raise Problem(UNAVAILABLE, f"model {name}: {problem.detail}") from problem
         return json_response({"status": "ready"})
 
     @app.get("/metrics")
@@ -122,37 +127,42 @@ def _add_health(app: Flask, catalog: Catalog) -> None:
 
 
 def _add_models(app: Flask, catalog: Catalog, backend: Backend) -> None:
-    def card(name: str) -> dict[str, Any]:
+    def newest(name: str) -> ServedVersion | None:
         try:
-            version = catalog.newest(name, g.deadline)
+            return catalog.newest(name, g.deadline)
         except Problem as problem:
-            if problem.kind is not UNAVAILABLE:
+            if problem.kind is UNKNOWN_MODEL:
                 raise
-            return model_card(name, None, [])
-        try:
-            return model_card(name, version, backend.status(name, g.deadline))
-        except VersionGoneError:
-            return model_card(name, None, [])
+            return None
 
     @app.get("/v1/models")
     def models() -> Response:
-        cards = [card(name) for name in catalog.names]
+        cards = [model_card(name, newest(name), []) for name in catalog.names]
         keys = ("name", "ready", "version")
-        return json_response({"models": [{key: item[key] for key in keys} for item in cards]})
+        return json_response({"models": [{key: card[key] for key in keys} for card in cards]})
 
     @app.get("/v1/models/<model:name>")
     def model(name: str) -> Response:
-        return json_response(card(name))
+        version = newest(name)
+        try:
+            status = backend.status(name, g.deadline)
+        except (Problem, VersionGoneError):
+            version, status = None, []
+        return json_response(model_card(name, version, status))
 
 
 def _add_classify(app: Flask, classifier: Classifier, settings: Settings) -> None:
     @app.post("/v1/models/<model:name>:classify")
-    @app.post("/v1/models/<model:name>/versions/<int:number>:classify")
+    @app.post(f"/v1/models/<model:name>/versions/<int(max={_MOST}):number>:classify")
     def classify(name: str, number: int | None = None) -> Response:
         with metrics.stage("read"):
             asked = bodies.read(request, settings.max_images)
         g.log |= {"model": name, "images": len(asked.images)}
-        classified = classifier.classify(asked.images, name, number, g.deadline)
+        try:
+            classified = classifier.classify(asked.images, name, number, g.deadline)
+        except Problem as problem:
+            metrics.IMAGES.labels(problem.kind.name).inc(len(asked.images))
+            raise
         g.log["version"] = classified.version.number
         for result in classified.results:
             if isinstance(result, Problem):
@@ -185,6 +195,10 @@ def _add_error_handlers(app: Flask) -> None:
             if name == "Allow":
                 response.headers[name] = value
         return response
+
+    @app.errorhandler(MemoryError)
+    def no_memory(_error: MemoryError) -> Response:
+        return answer(Problem(UNAVAILABLE, "the gateway is short of memory"))
 
     @app.errorhandler(Exception)
     def unexpected(error: Exception) -> Response:

@@ -84,11 +84,7 @@ class Backend:
     """
 
     def __init__(self, address: str) -> None:
-        self._channel = grpc.insecure_channel(target(address), options=_OPTIONS)
-        self._stubs = model_server_stubs(self._channel)
-
-    def close(self) -> None:
-        self._channel.close()
+        self._stubs = model_server_stubs(grpc.insecure_channel(target(address), options=_OPTIONS))
 
     def describe(self, model: str, version: int | None, deadline: Deadline) -> tuple[int, bytes]:
         """Asks a model for its manifest.
@@ -127,9 +123,10 @@ class Backend:
         if answer.model_spec.version.value != version:
             raise Problem(BAD_MODEL_ANSWER, f"model {model} answered for another version")
         probabilities = _output(answer, "probabilities")
-        if probabilities.ndim != 2 or len(probabilities) != len(images):
-            raise Problem(BAD_MODEL_ANSWER, f"model {model} answered in a wrong shape")
-        return probabilities
+        shape, kind = probabilities.shape, probabilities.dtype.kind
+        if len(shape) != 2 or shape[0] != len(images) or kind != "f":
+            raise Problem(BAD_MODEL_ANSWER, f"model {model} answered in a wrong shape or type")
+        return probabilities.astype(np.float32, copy=False)
 
     def status(self, model: str, deadline: Deadline) -> list[pb.ModelVersionStatus]:
         """Returns the state of every version of a model that the server has seen.

@@ -6,8 +6,10 @@ the background, and at once when a call finds its version gone.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -31,6 +33,7 @@ from server.problems import (
 _log = logging.getLogger(__name__)
 # Versions are a few; the bound keeps a gateway that lives for years from collecting them.
 _MOST_VERSIONS = 16
+_MOST_MISSES = 4
 # Of one call in the background: a model server that hangs is asked again.
 _REFRESH_SECONDS = 5.0
 
@@ -69,7 +72,6 @@ class Catalog:
         self.names = tuple(names)
         self._backend = backend
         self._known = {name: _Known() for name in names}
-        self._stopped = threading.Event()
 
     def newest(self, model: str, deadline: Deadline) -> ServedVersion:
         """Returns the newest version as far as it is known; asks only if none is.
@@ -90,10 +92,10 @@ class Catalog:
         known = self._known[model].versions.get(number)
         if known:
             return known[1]
-        try:
-            return self._remember(model, *self._backend.describe(model, number, deadline))
-        except VersionGoneError as error:
-            raise unknown_version(model, number) from error
+        for _ in range(_MOST_MISSES):  # one of several replicas may not have it
+            with contextlib.suppress(VersionGoneError):
+                return self._remember(model, *self._backend.describe(model, number, deadline))
+        raise unknown_version(model, number)
 
     def refresh(self, model: str, deadline: Deadline) -> ServedVersion:
         """Asks the model server which version is the newest.
@@ -112,28 +114,30 @@ class Catalog:
         return known.newest
 
     def start(self, every_seconds: float) -> None:
-        """Refreshes all models in a background thread until `stop`."""
+        """Refreshes all models in a background thread, for as long as the process lives."""
         threading.Thread(
             target=self._refresh_all, args=(every_seconds,), name="catalog", daemon=True
         ).start()
 
-    def stop(self) -> None:
-        self._stopped.set()
-
     def _refresh_all(self, every_seconds: float) -> None:
-        while not self._stopped.is_set():
+        failing: set[str] = set()
+        while True:
             for model in self.names:
                 before = self._known[model].newest
                 try:
                     now = self.refresh(model, Deadline.after(_REFRESH_SECONDS))
-                except Problem:
-                    continue  # a caller who needs the model is told; here it is asked again
+                except Problem as problem:
+                    if model not in failing:
+                        _log.warning("model %s: %s", model, problem.detail)
+                    failing.add(model)
+                    continue
                 except Exception:
                     _log.exception("model %s: asking for its version failed", model)
                     continue
-                if before is None or before.number != now.number:
+                if before is None or before.number != now.number or model in failing:
+                    failing.discard(model)
                     _log.info("model %s: version %d is the newest", model, now.number)
-            self._stopped.wait(every_seconds)
+            time.sleep(every_seconds)
 
     def _check(self, model: str) -> None:
         if model not in self._known:

@@ -31,6 +31,8 @@ _KINDS = {
     ImageTooLargeError: IMAGE_TOO_LARGE,
 }
 _PAUSE_SECONDS = 0.005
+# For a version that the caller names: one of several replicas may not have it.
+_MOST_MISSES = 4
 
 
 @dataclass(frozen=True)
@@ -72,15 +74,15 @@ class Classifier:
         for missed in itertools.count(1):
             wanted = version.pixels.fingerprint
             if wanted not in made:
-                made[wanted] = _decode_all(images, version.pixels, self.max_pixels)
+                made[wanted] = _decode_all(images, version.pixels, self.max_pixels, deadline)
             try:
                 return Classified(version, self._results(made[wanted], version, deadline))
             except VersionGoneError as error:
-                if number is not None:
+                if number is not None and missed == _MOST_MISSES:
                     raise unknown_version(model, number) from error
             # Replicas may disagree on what is newest, and calls go to each in turn: a version
             # just heard of gets two calls before another is asked for.
-            if missed % 2:
+            if missed % 2 and number is None:
                 version = self.catalog.refresh(model, deadline)
             else:
                 time.sleep(min(_PAUSE_SECONDS, deadline.left()))
@@ -114,10 +116,13 @@ class _Decoded:
     problems: dict[int, Problem]
 
 
-def _decode_all(images: Sequence[bytes], spec: PixelSpec, max_pixels: int) -> _Decoded:
+def _decode_all(
+    images: Sequence[bytes], spec: PixelSpec, max_pixels: int, deadline: Deadline
+) -> _Decoded:
     decoded = _Decoded(len(images), [], {})
     with metrics.stage("decode"):
         for place, image in enumerate(images):
+            deadline.left()
             try:
                 decoded.pixels.append(decode(image, spec, max_pixels=max_pixels))
             except ImageError as error:

@@ -79,5 +79,7 @@ def _forget_dead_workers(folder: Path) -> None:
     """A worker that died takes its live gauges with it; its counters stay."""
     for path in folder.glob("gauge_live*_*.db"):
         pid = path.stem.rpartition("_")[2]
-        if not Path("/proc", pid).exists():
+        try:
+            os.kill(int(pid), 0)
+        except ProcessLookupError:
             path.unlink(missing_ok=True)

@@ -57,7 +57,8 @@ def up(
         StartError: the gateway's port is taken, or a process did not start or ended by itself.
     """
     grpc_port = free_port(8500)
-    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104
+    host = f"[{host}]" if ":" in host else host
     system = System(gateway=f"http://{host}:{settings.port}", model_server=f"127.0.0.1:{grpc_port}")
     check_port(settings.host, settings.port)
     with ExitStack() as stack:
@@ -78,6 +79,7 @@ def up(
                         "LINCE_MODEL_SERVER": system.model_server,
                         "LINCE_HOST": settings.host,
                         "LINCE_PORT": str(settings.port),
+                        "LINCE_DRAIN_SECONDS": str(_STOP_SECONDS - 1),
                     },
                     output,
                 )
@@ -140,7 +142,7 @@ def _stop(children: list[subprocess.Popen[bytes]]) -> None:
         try:
             child.wait(max(0.5, until - time.monotonic()))
         except subprocess.TimeoutExpired:
-            child.kill()
+            os.killpg(child.pid, signal.SIGKILL)  # with the workers, which are its children
             child.wait()
 
 
@@ -167,7 +169,9 @@ def _shown(child: subprocess.Popen[bytes]) -> str:
 
 def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310
+        # Without the proxies that the environment may name: this is this machine itself.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(url, timeout=5) as response:
             return bool(response.status == 200)
     except (OSError, urllib.error.URLError):
         return False

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 
 import tensorflow as tf
+
+from training.cores import cores
 
 
 def choose() -> tuple[str, str | None]:
@@ -29,7 +30,7 @@ def choose() -> tuple[str, str | None]:
             f"this machine has {unused}, but TensorFlow can't use it: install the extra 'gpu'"
             " (pip install 'lince[gpu]') and check that the driver fits"
         )
-    return f"CPU: {len(os.sched_getaffinity(0))} cores", warning
+    return f"CPU: {cores()} cores", warning
 
 
 def _gpus_of_the_machine() -> str:

@@ -37,6 +37,7 @@ def evaluate(run: RunFolder, say: Say) -> Manifest:
     recipe = find(config.recipe)
     tf.config.experimental.enable_tensor_float_32_execution(False)
     model, epoch, kept = _best(run, recipe, config)
+    run.reopen()
     inference = with_probabilities(model, recipe)
     inference.save(run.inference_model)
     images, targets = run.test_set()

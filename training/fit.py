@@ -148,7 +148,7 @@ def _fit(
             shutil.rmtree(run.folder)
             say("interrupted before the first epoch was finished: nothing to keep")
             raise
-        say("interrupted: the best epoch so far is kept")
+        say(f"interrupted: the {'best' if held_out else 'last'} finished epoch is kept")
 
 
 def _checkpoint(run: RunFolder, held_out: bool) -> keras.callbacks.ModelCheckpoint:

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from contract.manifest import Counts
+from contract.paths import as_text
 from contract.pixels import PixelSpec
 from contract.run_folder import RunFolder, write_whole
-from training.data.dataset import DataSet, Split, as_text
+from training.data.dataset import DataSet, Split
 from training.errors import RunError
 
 _SAMPLES = 24

@@ -24,7 +24,12 @@ def gateway(calls: list[bytes] | None = None, *, fail_at: int | None = None) -> 
             if count[0] == fail_at:
                 raise httpx.ConnectError("gone")
         if content == b"bad":
-            problem = {"type": "t", "title": "No", "status": 400, "detail": "bad picture"}
+            problem = {
+                "type": "urn:lince:problem:broken-image",
+                "title": "No",
+                "status": 400,
+                "detail": "bad picture",
+            }
             return httpx.Response(400, json=problem)
         if content == b"model":
             problem = {"type": "t", "title": "No", "status": 503, "detail": "no model"}
@@ -74,7 +79,7 @@ def test_a_name_that_is_no_unicode(tmp_path: Path) -> None:
     with gateway() as client:
         assert score(client, folder, tmp_path / "out.jsonl", "m").errors == 0
     (row,) = rows(tmp_path / "out.jsonl")
-    assert row["path"].endswith("\\udcff.png")
+    assert row["path"].endswith("\\xff.png")
 
 
 def test_an_unreadable_file_is_a_row(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from contract.errors import (
     ImageTooLargeError,
     NotAnImageError,
 )
-from contract.pixels import MOST_PIXELS, PixelSpec, decode, fit
+from contract.pixels import MOST_PIXELS, PixelSpec, decode, to_pixels
 from tests.contract import pictures
 from tests.contract.pictures import ANY_COLOUR, SMALL_COLOUR, SMALL_GREY, pattern, png, save
 
@@ -105,7 +105,7 @@ def test_cut_anywhere(name: str) -> None:
 def test_an_opened_image_that_is_cut() -> None:
     image = Image.open(io.BytesIO(EVERY["png"][:200]))
     with pytest.raises(BrokenImageError):
-        fit(image, SMALL_COLOUR)
+        to_pixels(image, SMALL_COLOUR)
 
 
 @as_in_production

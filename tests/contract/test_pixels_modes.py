@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from contract import pixels
-from contract.pixels import decode, fit
+from contract.pixels import decode, to_pixels
 from tests.contract import pictures
 from tests.contract.pictures import ANY_COLOUR, ANY_GREY, luma, on_white, pattern, png, save
 
@@ -27,7 +27,7 @@ def check(source: bytes | Image.Image, expected: np.ndarray, within: float = 0.5
     expected = np.asarray(expected, np.float64)
     grey = expected if expected.ndim == 2 else luma(expected)
     colour = np.dstack([expected] * 3) if expected.ndim == 2 else expected
-    made = decode if isinstance(source, bytes) else fit
+    made = decode if isinstance(source, bytes) else to_pixels
     for spec, wanted in ((ANY_COLOUR, colour), (ANY_GREY, grey[..., np.newaxis])):
         result = made(source, spec)
         assert result.dtype == np.uint8
@@ -384,7 +384,7 @@ MODES = [
 @pytest.mark.parametrize("mode", MODES)
 def test_every_mode_of_pillow_gives_pixels(mode: str) -> None:
     for spec in (ANY_COLOUR, ANY_GREY):
-        result = fit(Image.new(mode, (3, 2)), spec)
+        result = to_pixels(Image.new(mode, (3, 2)), spec)
         assert (result.shape, result.dtype) == ((2, 3, spec.channels), np.uint8)
 
 

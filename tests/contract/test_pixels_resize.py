@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from contract.pixels import PixelSpec, decode, fit
+from contract.pixels import PixelSpec, decode, to_pixels
 from tests.contract import pictures
 from tests.contract.pictures import ANY_COLOUR, ANY_GREY, encode, luma, pattern, save
 
@@ -77,7 +77,7 @@ def test_a_thin_picture_is_not_blown_up_in_between(size: tuple[int, int]) -> Non
     # The wrong axis first would need 16384 levels for each of its 3 million.
     spec = PixelSpec(height=16384, width=2, channels=1) if size[0] > 1 else None
     spec = spec or PixelSpec(height=2, width=16384, channels=1)
-    assert (fit(Image.new("L", size, 77), spec) == 77).all()
+    assert (to_pixels(Image.new("L", size, 77), spec) == 77).all()
 
 
 def test_null_size_is_the_pictures() -> None:
@@ -106,7 +106,7 @@ def test_fingerprints_differ_with_the_pixels() -> None:
 def test_fit_leaves_the_image_alone(channels: int) -> None:
     image = Image.fromarray(pattern(8, 8, 4))
     before = image.tobytes()
-    fit(image, PixelSpec(height=4, width=4, channels=channels))
+    to_pixels(image, PixelSpec(height=4, width=4, channels=channels))
     assert (image.tobytes(), image.size, image.mode) == (before, (8, 8), "RGBA")
 
 

@@ -33,7 +33,7 @@ def _export(root: Path, recipe: str, count: int, labels: tuple[str, ...], kind: 
         # Keras and NumPy 2: see KERAS_AND_NUMPY.
         warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
         run = make_run(root / "runs" / "r1", recipe, photographs(count), labels, kind=kind)
-        return Exported(run, root / "models", export(run, root / "models"))
+        return Exported(run, root / "models", export(run, root / "models")[0])
 
 
 @pytest.fixture(scope="session")

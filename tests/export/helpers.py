@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from contract.pixels import PixelSpec, fit
+from contract.pixels import PixelSpec, to_pixels
 from contract.run_folder import RunFolder
 from tests.manifests import make_manifest
 from training.architectures import build, with_probabilities
@@ -58,7 +58,7 @@ def make_run(
     run = RunFolder(folder)
     folder.mkdir(parents=True)
     run.config.write_text("{}")
-    images = np.stack([fit(picture, spec) for picture in pictures])
+    images = np.stack([to_pixels(picture, spec) for picture in pictures])
     targets = np.arange(len(pictures)) % len(labels)
     samples = [
         (f"{number:02}.{kind.lower()}", file_of(picture, kind), labels[targets[number]])

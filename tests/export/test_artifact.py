@@ -16,7 +16,7 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 from contract import manifest as manifests
 from contract.errors import RunFolderError
-from contract.pixels import decode, fit
+from contract.pixels import decode, to_pixels
 from contract.run_folder import RunFolder
 from export.artifact import export
 from export.errors import ModelNameError
@@ -163,7 +163,7 @@ def test_encoded_resizes_as_the_contract_does(exported: Exported) -> None:
     spec = exported.run.manifest().input
     assert spec is not None
     model = exported.loaded
-    small = fit(photographs(1)[0], spec)
+    small = to_pixels(photographs(1)[0], spec)
     image = Image.fromarray(small[:, :, 0] if spec.channels == 1 else small)
     got = probabilities(model, "encoded", [file_of(image), file_of(image, "BMP")])
     exact = probabilities(model, "serving_default", small[np.newaxis])
@@ -227,7 +227,7 @@ def test_an_artifact_needs_neither_its_run_nor_its_place(
     exported: Exported, tmp_path: Path
 ) -> None:
     copy = RunFolder(Path(shutil.copytree(exported.run.folder, tmp_path / "run")))
-    version = export(copy, tmp_path / "models", "copy")
+    version, _ = export(copy, tmp_path / "models", "copy")
     expected = exported.run.probabilities()[:3]
     images = pictures(exported, 3)
     shutil.rmtree(copy.folder)

@@ -24,7 +24,7 @@ class FakeModelServer:
         models: name → version number → manifest; the highest number is the newest.
         fail: the status that every call is answered with, instead of an answer.
         delay: seconds before a prediction is answered.
-        wrong: one of "rows", "classes", "nan", "version", "missing", "manifest".
+        wrong: one of "rows", "classes", "nan", "text", "version", "missing", "manifest".
         calls: (model, version, signature, shape of the images) of each prediction.
     """
 
@@ -65,7 +65,10 @@ class FakeModelServer:
         wanted = (manifest.input.height, manifest.input.width, manifest.input.channels)
         if images.shape[1:] != wanted or images.dtype != np.uint8:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the fake wants another shape")
-        response.outputs["probabilities"].CopyFrom(to_tensor(self._probabilities(images, manifest)))
+        probabilities = self._probabilities(images, manifest)
+        if self.wrong == "text":
+            probabilities = np.full(probabilities.shape, b"0.5", object)
+        response.outputs["probabilities"].CopyFrom(to_tensor(probabilities))
         if self.wrong == "missing":
             response.outputs.clear()
         return response
@@ -85,6 +88,8 @@ class FakeModelServer:
         return rows
 
     def status(self, request: pb.GetModelStatusRequest, context: grpc.ServicerContext) -> object:
+        if self.fail is not None:
+            context.abort(self.fail, "the fake fails")
         versions = self.models.get(request.model_spec.name, {})
         if not versions:
             context.abort(grpc.StatusCode.NOT_FOUND, "Could not find any versions of model")

@@ -101,6 +101,8 @@ def test_bad_requests(http: FlaskClient, case: str) -> None:
         ("GET", "/v1/models/nobody", 404, "unknown-model"),
         ("POST", "/v1/models/pets/versions/9:classify", 404, "unknown-version"),
         ("POST", "/v1/models/pets/versions/x:classify", 404, "not-found"),
+        ("POST", f"/v1/models/pets/versions/{2**63}:classify", 404, "not-found"),
+        ("POST", f"/v1/models/pets/versions/{2**63 - 1}:classify", 404, "unknown-version"),
         ("POST", "/v1/models/pets:translate", 404, "not-found"),
         ("GET", "/nowhere", 404, "not-found"),
         ("GET", URL, 405, "method-not-allowed"),
@@ -145,7 +147,7 @@ def test_a_model_server_that_fails(
     assert answer.json["retryable"] == (code in (503, 504))
 
 
-@pytest.mark.parametrize("wrong", ["rows", "classes", "nan", "version", "missing"])
+@pytest.mark.parametrize("wrong", ["rows", "classes", "nan", "text", "version", "missing"])
 def test_answers_that_make_no_sense(http: FlaskClient, fake: FakeModelServer, wrong: str) -> None:
     assert http.post(URL, data=GOOD).status_code == 200
     fake.wrong = wrong
@@ -198,6 +200,33 @@ def test_an_unexpected_error_is_a_500_without_a_trace(
     answer = http.post(URL, data=GOOD)
     assert (answer.status_code, answer.json["type"]) == (500, "urn:lince:problem:internal-error")
     assert "secret" not in answer.text
+
+
+def test_readiness_of_what_does_not_classify(settings: Settings, fake: FakeModelServer) -> None:
+    fake.models["pets"] = {1: make_manifest((), task="features")}
+    http = create_app(settings).test_client()
+    answer = http.get("/readyz")
+    assert (answer.status_code, answer.json["type"]) == (503, "urn:lince:problem:unavailable")
+    assert "pets" in answer.json["detail"]
+
+
+def test_the_list_does_not_need_the_model_server(http: FlaskClient, fake: FakeModelServer) -> None:
+    assert http.post(URL, data=GOOD).status_code == 200
+    fake.fail = grpc.StatusCode.UNAVAILABLE
+    assert http.get("/v1/models").json["models"][0]["name"] == "pets"
+    card = http.get("/v1/models/pets")
+    assert (card.status_code, card.json["ready"]) == (200, False)
+
+
+def test_short_of_memory_is_not_the_picture_s_fault(
+    http: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("contract.pixels.to_grey_or_srgb", fail)
+    answer = http.post(URL, data=GOOD)
+    assert (answer.status_code, answer.json["type"]) == (503, "urn:lince:problem:unavailable")
 
 
 def test_kinds_are_distinct() -> None:

@@ -109,3 +109,7 @@ def test_two_replicas_that_disagree(settings: Settings, fake: FakeModelServer) -
             assert labels_of(answer.json) == LABELS[answer.json["version"]]
         assert fake.calls
         assert other.calls
+        for number in ("1", "2"):
+            pinned = f"/v1/models/pets/versions/{number}:classify"
+            answers = [http.post(pinned, data=picture()) for _ in range(20)]
+            assert {answer.status_code for answer in answers} == {200}

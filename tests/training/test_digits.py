@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from contract.pixels import PixelSpec, fit
+from contract.pixels import PixelSpec, to_pixels
 from training.data import digits
 from training.recipes import find
 
@@ -25,4 +25,6 @@ def test_they_are_resized_by_the_contract(spec: tuple[int, int, int]) -> None:
     height, width, channels = spec
     wanted = PixelSpec(height=height, width=width, channels=channels)
     scan = np.rint(load_digits().images[7] * 255 / 16).astype(np.uint8)
-    np.testing.assert_array_equal(digits.load(wanted).images[7], fit(Image.fromarray(scan), wanted))
+    np.testing.assert_array_equal(
+        digits.load(wanted).images[7], to_pixels(Image.fromarray(scan), wanted)
+    )

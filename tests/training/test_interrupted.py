@@ -170,7 +170,7 @@ def test_ctrl_c_keeps_the_best_epoch(tmp_path: Path) -> None:
     fit = run.manifest().fit
     assert 3 <= fit.epochs < fit.epochs_asked == 5000
     assert 1 <= fit.epoch_kept <= fit.epochs
-    version = export(run, tmp_path / "models")
+    version, _ = export(run, tmp_path / "models")
     assert verify(version.folder, run).images == 16
 
 
@@ -185,4 +185,4 @@ def test_killed_it_can_still_be_evaluated(tmp_path: Path) -> None:
     assert "precision" in answer.output
     fit = run.manifest().fit
     assert 3 <= fit.epochs < fit.epochs_asked
-    assert export(run, tmp_path / "models").number == 1
+    assert export(run, tmp_path / "models")[0].number == 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +14,6 @@ from training.errors import DataError
 
 #: Takes a line that tells the user what goes on.
 Say = Callable[[str], None]
-
-
-def as_text(path: Path | str) -> str:
-    """Returns a path as valid UTF-8; bytes of it that are none are written as \\xNN."""
-    return os.fsencode(path).decode(errors="backslashreplace")
 
 
 @dataclass(frozen=True, kw_only=True)

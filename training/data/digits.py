@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from contract.pixels import PixelSpec, fit
+from contract.pixels import PixelSpec, to_pixels
 from training.data.dataset import DataSet
 
 # The scans count ink in 0..16.
@@ -22,6 +22,6 @@ def load(spec: PixelSpec) -> DataSet:
         name="digits",
         source="scikit-learn's own copy",
         labels=tuple(str(digit) for digit in range(10)),
-        images=np.stack([fit(Image.fromarray(scan), spec) for scan in scans]),
+        images=np.stack([to_pixels(Image.fromarray(scan), spec) for scan in scans]),
         targets=bunch.target.astype(np.int64),
     )

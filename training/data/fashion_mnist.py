@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from contract.pixels import PixelSpec, fit
+from contract.pixels import PixelSpec, to_pixels
 from training.data.cache import complete_folder
 from training.data.dataset import DataSet, Say
 from training.data.download import TIMEOUT_SECONDS, download
@@ -63,7 +63,7 @@ def load(spec: PixelSpec, cache: Path, say: Say) -> DataSet:
     )
     images = np.concatenate([train, test])[:, :, :, np.newaxis]
     if (spec.height, spec.width, spec.channels) != images.shape[1:]:
-        images = np.stack([fit(Image.fromarray(image[:, :, 0]), spec) for image in images])
+        images = np.stack([to_pixels(Image.fromarray(image[:, :, 0]), spec) for image in images])
     names = ("train-labels-idx1-ubyte", "t10k-labels-idx1-ubyte")
     targets = [np.fromfile(folder / name, np.uint8, offset=_LABELS_HEADER) for name in names]
     return DataSet(

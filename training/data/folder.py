@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,9 +13,11 @@ from numpy.lib.format import open_memmap
 from tqdm import tqdm
 
 from contract.errors import ImageError
+from contract.paths import as_text
 from contract.pixels import SUFFIXES, PixelSpec, decode
+from training.cores import cores
 from training.data.cache import complete_folder
-from training.data.dataset import DataSet, Say, as_text
+from training.data.dataset import DataSet, Say
 from training.errors import DataError
 
 _SHOWN = 10
@@ -48,7 +49,7 @@ def load(root: Path, spec: PixelSpec, cache: Path, say: Say, *, name: str | None
             (scratch / "files.json").write_text(json.dumps([str(file) for file in files]))
     return DataSet(
         name=name or as_text(root.name),
-        source=f"folder {as_text(root)}",
+        source=f"folder {as_text(root.name)}",
         labels=tuple(folder.name for folder in classes),
         images=np.load(target / "images.npy", mmap_mode="r"),
         targets=np.array(targets, np.int64),
@@ -128,7 +129,7 @@ def _decode_all(files: list[Path], spec: PixelSpec, target: Path) -> None:
             bad.append(f"{files[number]}: {error}")
 
     # Pillow lets go of the interpreter's lock while it decodes, so threads are enough.
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         work = pool.map(decode_into, range(len(files)))
         for _ in tqdm(
             work, total=len(files), unit=" pictures", desc="decoding", leave=False, disable=None
