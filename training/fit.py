@@ -131,7 +131,7 @@ def _fit(
     history = keras.callbacks.CSVLogger(run.history)
     try:
         # Keras's progress belongs where all other progress goes; stdout is for results.
-        with _interruptible(say) as stop, contextlib.redirect_stdout(sys.stderr):
+        with _interruptible() as stop, contextlib.redirect_stdout(sys.stderr):
             model.fit(
                 _batches(data, parts.train, config.batch, shuffle_seed=config.seed),
                 validation_data=_batches(data, parts.validation, config.batch)
@@ -148,7 +148,7 @@ def _fit(
             shutil.rmtree(run.folder)
             say("interrupted before the first epoch was finished: nothing to keep")
             raise
-        say(f"interrupted: the {'best' if held_out else 'last'} finished epoch is kept")
+        say(f"\ninterrupted: the {'best' if held_out else 'last'} finished epoch is kept")
 
 
 def _checkpoint(run: RunFolder, held_out: bool) -> keras.callbacks.ModelCheckpoint:
@@ -192,14 +192,14 @@ class _Stop(keras.callbacks.Callback):
 
 
 @contextlib.contextmanager
-def _interruptible(say: Say) -> Iterator[_Stop]:
+def _interruptible() -> Iterator[_Stop]:
     stop = _Stop()
 
+    # It prints nothing: a handler that writes while the program writes is an error.
     def ask(_number: int, _frame: object) -> None:
         if stop.wanted:  # a second Ctrl-C does not wait for the step
             raise KeyboardInterrupt
         stop.wanted = True
-        say("\nstopping after this step")
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
