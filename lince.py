@@ -161,7 +161,7 @@ def train(recipe: str, validation: float | None, data: Path | None, **options: A
     """Fit a recipe and evaluate it on pictures it has never seen.
 
     Leaves a run folder in runs/RECIPE/ with the model, its history, its test set and its report.
-    Ctrl-C stops after the step in hand and keeps the best epoch so far.
+    Ctrl-C stops after the step in hand and keeps the best finished epoch.
 
     \b
     Exit codes: 0 done, 3 the data can't be had or used, 130 interrupted (the run is complete if

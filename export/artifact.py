@@ -16,6 +16,7 @@ from contract.manifest import EncodedDeviation
 from contract.pixels import PixelSpec, decode
 from contract.run_folder import RunFolder, Sample, write_whole
 from export import signatures, warmup
+from export.errors import ExportError
 from export.verify import Verification, verify
 from export.versions import Version, publish
 
@@ -56,8 +57,11 @@ def export(run: RunFolder, models: Path, name: str | None = None) -> tuple[Versi
     pictures = run.test_set()[0][: warmup.BATCH_SIZES[-1]]
 
     def write(folder: Path) -> None:
-        signatures.save(model, functions, str(folder))
-        warmup.write(folder, name, pictures)
+        try:
+            signatures.save(model, functions, str(folder))
+            warmup.write(folder, name, pictures)
+        except tf.errors.OpError as error:  # a full disk, say
+            raise ExportError(f"{folder}: {error.message}") from error
         write_whole(folder / manifests.FILE, manifests.encode(manifest))
         # Before a model server can see it.
         verified.append(verify(folder, run))
