@@ -33,7 +33,8 @@ from server.problems import (
 _log = logging.getLogger(__name__)
 # Versions are a few; the bound keeps a gateway that lives for years from collecting them.
 _MOST_VERSIONS = 16
-_MOST_MISSES = 4
+#: Calls for a version that the caller names: one of several replicas may not have it.
+MOST_MISSES = 4
 # Of one call in the background: a model server that hangs is asked again.
 _REFRESH_SECONDS = 5.0
 
@@ -92,7 +93,7 @@ class Catalog:
         known = self._known[model].versions.get(number)
         if known:
             return known[1]
-        for _ in range(_MOST_MISSES):  # one of several replicas may not have it
+        for _ in range(MOST_MISSES):
             with contextlib.suppress(VersionGoneError):
                 return self._remember(model, *self._backend.describe(model, number, deadline))
         raise unknown_version(model, number)

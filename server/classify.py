@@ -14,7 +14,7 @@ from contract.errors import BrokenImageError, ImageError, ImageTooLargeError, No
 from contract.pixels import PixelSpec, decode
 from server import metrics
 from server.backend import Backend
-from server.catalog import Catalog, ServedVersion, unknown_version
+from server.catalog import MOST_MISSES, Catalog, ServedVersion, unknown_version
 from server.deadline import Deadline
 from server.problems import (
     BAD_MODEL_ANSWER,
@@ -31,8 +31,6 @@ _KINDS = {
     ImageTooLargeError: IMAGE_TOO_LARGE,
 }
 _PAUSE_SECONDS = 0.005
-# For a version that the caller names: one of several replicas may not have it.
-_MOST_MISSES = 4
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ class Classifier:
             try:
                 return Classified(version, self._results(made[wanted], version, deadline))
             except VersionGoneError as error:
-                if number is not None and missed == _MOST_MISSES:
+                if number is not None and missed == MOST_MISSES:
                     raise unknown_version(model, number) from error
             # Replicas may disagree on what is newest, and calls go to each in turn: a version
             # just heard of gets two calls before another is asked for.
