@@ -16,7 +16,6 @@ runs/<recipe>/<run>/
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.errors import RunFolderError
+from contract.files import write_whole
 from contract.manifest import Manifest, encode, parse
 
 
@@ -134,13 +134,3 @@ class RunFolder:
 
     def save_probabilities(self, probabilities: NDArray[np.float32]) -> None:
         np.save(self.folder / "test_probabilities.npy", probabilities)
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file that is complete or as it was before, whenever the process or machine stops."""
-    scratch = path.with_name(path.name + ".part")
-    with scratch.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    scratch.replace(path)

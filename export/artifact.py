@@ -12,9 +12,10 @@ import numpy as np
 import tensorflow as tf
 
 from contract import manifest as manifests
+from contract.files import write_whole
 from contract.manifest import EncodedDeviation
 from contract.pixels import PixelSpec, decode
-from contract.run_folder import RunFolder, Sample, write_whole
+from contract.run_folder import RunFolder, Sample
 from export import signatures, warmup
 from export.errors import ExportError
 from export.verify import Verification, verify

@@ -9,7 +9,6 @@ models/<name>/.lock       held while a version is written
 from __future__ import annotations
 
 import fcntl
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -18,8 +17,8 @@ from pathlib import Path
 
 from contract import manifest
 from contract.errors import ManifestError
+from contract.files import flush, flush_one, write_whole
 from contract.manifest import Manifest
-from contract.run_folder import write_whole
 from export.errors import ExportError, ModelNameError
 
 
@@ -104,7 +103,7 @@ def publish(models: Path, name: str, write: Callable[[Path], None]) -> Version:
         scratch.mkdir()
         try:
             write(scratch)
-            _flush(scratch)
+            flush(scratch)
         except BaseException:
             shutil.rmtree(scratch, ignore_errors=True)
             raise
@@ -112,7 +111,7 @@ def publish(models: Path, name: str, write: Callable[[Path], None]) -> Version:
         write_whole(folder / ".last", f"{number}\n".encode())
         target = folder / str(number)
         scratch.rename(target)
-        _flush_folder(folder)
+        flush_one(folder)
     return Version(name, number, target, _manifest(target))
 
 
@@ -139,21 +138,3 @@ def _manifest(folder: Path) -> Manifest | None:
         return manifest.parse((folder / manifest.FILE).read_bytes())
     except (OSError, ManifestError):
         return None
-
-
-def _flush(folder: Path) -> None:
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-        else:
-            _flush_folder(path)
-    _flush_folder(folder)
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from contract.files import write_whole
 from contract.manifest import Counts
 from contract.paths import as_text
 from contract.pixels import PixelSpec
-from contract.run_folder import RunFolder, write_whole
+from contract.run_folder import RunFolder
 from training.data.dataset import DataSet, Split
 from training.errors import RunError
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from contract.errors import ManifestError, RunFolderError
-from contract.run_folder import RunFolder, Sample, write_whole
+from contract.files import write_whole
+from contract.run_folder import RunFolder, Sample
 from tests.contract.test_manifest import full
 
 IMAGES = np.arange(4 * 2 * 3 * 3, dtype=np.uint8).reshape(4, 2, 3, 3)
@@ -120,7 +121,7 @@ WRITER = """
 import sys
 from itertools import cycle
 from pathlib import Path
-from contract.run_folder import write_whole
+from contract.files import write_whole
 for letter in cycle("ab"):
     write_whole(Path(sys.argv[1]), letter.encode() * 3_000_000)
 """

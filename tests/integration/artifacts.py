@@ -5,7 +5,7 @@ from pathlib import Path
 import keras
 
 from contract import manifest as manifests
-from contract.run_folder import write_whole
+from contract.files import write_whole
 from export import signatures
 from export.versions import Version, publish
 from tests.manifests import make_manifest

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from contract.files import flush
 
 
 @contextlib.contextmanager
@@ -21,17 +22,10 @@ def complete_folder(target: Path) -> Iterator[Path]:
     scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
         yield scratch
-        for path in scratch.rglob("*"):
-            if path.is_file():
-                _flush(path)
+        flush(scratch)
         with contextlib.suppress(FileExistsError, OSError):
             scratch.rename(target)
         if not target.is_dir():
             raise OSError(f"{scratch} could not be renamed to {target}")
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _flush(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
