@@ -69,6 +69,8 @@ class Fit:
         seed: of the split, the initial weights and the shuffling.
         validation_share: share of the training pictures held out to choose the best epoch.
         device: where it ran, in words.
+        precision: Keras's dtype policy of the fit; the exported model is always float32.
+        augmentation: name of the policy by which the pictures were changed, null for none.
     """
 
     epochs: _Count
@@ -78,6 +80,8 @@ class Fit:
     seed: int
     validation_share: _Share
     device: str
+    precision: str = "float32"
+    augmentation: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +122,7 @@ class Manifest:
         created: ISO 8601 time in UTC.
         source_revision: of Lince's source, or "unknown".
         run: identifier of the training run.
+        backbone: name of the pretrained network that the model stands on, null for none.
         encoded: deviation of the `encoded` signature.
         confusion_matrix: rows are true classes, columns predicted ones, of the test set.
         reference_distribution: what inputs and outputs look like, to see drift.
@@ -139,6 +144,7 @@ class Manifest:
     created: _Text
     source_revision: _Text
     run: _Text
+    backbone: _Text | None = None
     encoded: EncodedDeviation | None = None
     confusion_matrix: tuple[tuple[_Count, ...], ...] | None = None
     reference_distribution: dict[str, Any] | None = None

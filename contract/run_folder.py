@@ -1,23 +1,29 @@
 """The run folder: what training leaves, and all that export and verify need.
 
 runs/<recipe>/<run>/
-├── run.json                 what was asked for and what it was asked of, written first
-├── test_images.npy          uint8 [N, H, W, C]: pixels of the test set
-├── test_targets.npy         int64 [N]: their classes
-├── test_files.json          their files, where the data set is a folder
-├── samples/                 some test pictures as files, with samples.json: [{file, label}]
-├── history.csv              a row per epoch, written as it goes
-├── checkpoints/             the weights worth keeping, by epoch
-├── inference.keras          stock layers, probabilities out, uint8 in
-├── test_probabilities.npy   float32 [N, K]: what the model says of the test set, the reference
-├── report.json              accuracy, loss, precision and recall of each class
-└── manifest.json            written last: a run that has it is complete
+├── run.json               what was asked for and of which data, written first
+├── data.json              pictures of each class in each set, those left out, those that are twice
+├── test_inputs.npy        uint8 [N, H, W, C]: pixels of the test set; a regression's float32 [N, 1]
+├── test_targets.npy       int64 [N]: their classes; a regression's float32 [N, 1]
+├── test_files.json        their files, where the data set is a folder
+├── samples/               some test pictures as files, with samples.json: [{file, label}]
+├── history.csv            a row per epoch, written as it goes
+├── checkpoints/           the weights worth keeping, by epoch; backbone.weights.h5
+├── backup/                the newest state of a fit that is not finished, by epoch
+├── logs/                  for TensorBoard, where it was asked for
+├── inference.keras        stock layers, uint8 in, probabilities out (or features, or a number)
+├── test_outputs.npy       float32 [N, …]: what the model says of the test set, the reference
+├── report.json            how good it is
+├── pictures/              the report's pictures, PNG; pictures/dark/ for a dark page
+├── report.html            all of it to look at, in one file
+└── manifest.json          a run that has it is complete
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -55,6 +61,30 @@ class RunFolder:
         return self.folder / "history.csv"
 
     @property
+    def backbone(self) -> Path:
+        return self.checkpoints / "backbone.weights.h5"
+
+    @property
+    def backup(self) -> Path:
+        return self.folder / "backup"
+
+    @property
+    def logs(self) -> Path:
+        return self.folder / "logs"
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data.json"
+
+    @property
+    def pictures(self) -> Path:
+        return self.folder / "pictures"
+
+    @property
+    def page(self) -> Path:
+        return self.folder / "report.html"
+
+    @property
     def inference_model(self) -> Path:
         return self.folder / "inference.keras"
 
@@ -75,8 +105,8 @@ class RunFolder:
             if not self.config.is_file():
                 raise RunFolderError(f"{self.folder}: not a run folder") from error
             raise RunFolderError(
-                f"{self.folder}: the run is not complete; `lince evaluate {self.folder}` completes"
-                " it from its best checkpoint"
+                f"{self.folder}: the run is not complete; `lince resume {self.folder}` goes on with"
+                f" its fit, `lince evaluate {self.folder}` completes it from its best checkpoint"
             ) from error
 
     def reopen(self) -> None:
@@ -87,22 +117,22 @@ class RunFolder:
         """Writes the manifest, which makes the run complete."""
         write_whole(self.folder / "manifest.json", encode(manifest))
 
-    def test_set(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        """Returns the pixels [N, H, W, C], memory-mapped, and the classes [N] of the test set."""
+    def test_set(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Returns the inputs [N, …], memory-mapped, and the targets [N, …] of the test set."""
         return (
-            np.load(self.folder / "test_images.npy", mmap_mode="r"),
+            np.load(self.folder / "test_inputs.npy", mmap_mode="r"),
             np.load(self.folder / "test_targets.npy"),
         )
 
     def save_test_set(
         self,
-        images: NDArray[np.uint8],
-        targets: NDArray[np.int64],
+        inputs: NDArray[Any],
+        targets: NDArray[Any],
         files: list[str] | None,
         samples: list[tuple[str, bytes, str]],
     ) -> None:
         """Writes the test set; samples are (file name, content, label)."""
-        np.save(self.folder / "test_images.npy", images)
+        np.save(self.folder / "test_inputs.npy", inputs)
         np.save(self.folder / "test_targets.npy", targets)
         if files is not None:
             write_whole(self.folder / "test_files.json", msgspec.json.encode(files))
@@ -127,10 +157,10 @@ class RunFolder:
         )
         return [Sample(folder / entry["file"], entry["label"]) for entry in index]
 
-    def probabilities(self) -> NDArray[np.float32]:
-        """Returns what the model says of the test set, float32 [N, K]."""
-        probabilities: NDArray[np.float32] = np.load(self.folder / "test_probabilities.npy")
-        return probabilities
+    def outputs(self) -> NDArray[np.float32]:
+        """Returns what the model says of the test set, float32 [N, …]: probabilities [N, K] say."""
+        outputs: NDArray[np.float32] = np.load(self.folder / "test_outputs.npy", mmap_mode="r")
+        return outputs
 
-    def save_probabilities(self, probabilities: NDArray[np.float32]) -> None:
-        np.save(self.folder / "test_probabilities.npy", probabilities)
+    def save_outputs(self, outputs: NDArray[np.float32]) -> None:
+        np.save(self.folder / "test_outputs.npy", outputs)

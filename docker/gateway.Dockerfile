@@ -11,10 +11,11 @@ ENV PIP_NO_CACHE_DIR=1 \
     PIP_ROOT_USER_ACTION=ignore
 RUN python3 -m venv /opt/lince
 WORKDIR /src
-COPY pyproject.toml constraints.txt README.md LICENSE lince.py ./
+COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY client ./client
 COPY contract ./contract
 COPY export ./export
+COPY lince ./lince
 COPY server ./server
 COPY training ./training
 # Without pip afterwards: nothing is installed in a container that runs.

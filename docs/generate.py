@@ -7,6 +7,7 @@ from pathlib import Path
 
 from contract.settings import Settings, describe
 from training.recipes import RECIPES
+from training.show import size
 
 HERE = Path(__file__).parent
 
@@ -17,8 +18,7 @@ def recipes() -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for recipe in RECIPES.values():
-        size = f"{recipe.input.height}×{recipe.input.width}×{recipe.input.channels}"
-        cells = (recipe.name, recipe.document, recipe.data, size, recipe.epochs)
+        cells = (recipe.name, recipe.document, recipe.data, size(recipe.input), recipe.epochs)
         rows.append(
             "| " + " | ".join(map(str, cells)) + f" | {recipe.parameters:,} | {recipe.expected} |"
         )

@@ -43,24 +43,22 @@ def export(run: RunFolder, models: Path, name: str | None = None) -> tuple[Versi
     """
     manifest = run.manifest()
     name = name or manifest.recipe
-    size = signatures.sides(manifest.input)
     model = keras.models.load_model(run.inference_model, compile=False)
-    by_pixels = signatures.serving_default(model, size)
-    by_file = signatures.encoded(model, size)
-    assert manifest.input is not None
-    deviation = _deviation(by_pixels, by_file, run.samples(), manifest.input)
-    manifest = replace(manifest, encoded=deviation)
-    functions = {
-        "serving_default": by_pixels,
-        "encoded": by_file,
-        "describe": signatures.describe(manifest),
-    }
-    pictures = run.test_set()[0][: warmup.BATCH_SIZES[-1]]
+    functions = {"serving_default": signatures.serving_default(model, signatures.ports(manifest))}
+    if (size := signatures.sides(manifest)) is not None:
+        assert manifest.input is not None
+        by_file = functions["encoded"] = signatures.encoded(model, size)
+        by_pixels = functions["serving_default"]
+        deviation = _deviation(by_pixels, by_file, run.samples(), manifest.input)
+        manifest = replace(manifest, encoded=deviation)
+    functions["describe"] = signatures.describe(manifest)
+    examples = run.test_set()[0][: warmup.BATCH_SIZES[-1]]
+    input_name = signatures.ports(manifest).input.name
 
     def write(folder: Path) -> None:
         try:
             signatures.save(model, functions, str(folder))
-            warmup.write(folder, name, pictures)
+            warmup.write(folder, name, input_name, examples)
         except tf.errors.OpError as error:  # a full disk, say
             raise ExportError(f"{folder}: {error.message}") from error
         write_whole(folder / manifests.FILE, manifests.encode(manifest))

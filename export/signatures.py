@@ -14,11 +14,47 @@ import tensorflow as tf
 
 from contract import manifest as manifests
 from contract.manifest import Manifest
-from contract.pixels import PixelSpec
-from export.errors import ExportError
 
 #: Grey from red, green and blue: ITU-R 601-2, as in the contract.
 _LUMA = [[0.299], [0.587], [0.114]]
+
+
+@dataclass(frozen=True)
+class Ports:
+    """What `serving_default` takes and gives, by the manifest's task.
+
+    Attributes:
+        input: `images` uint8 [N, H, W, C], or `x` float32 [N, 1] for a regression.
+        output: `probabilities` float32 [N, K], `features` float32 [N, h, w, k] or `y` float32
+            [N, 1].
+    """
+
+    input: tf.TensorSpec
+    output: str
+
+
+_OUTPUTS = {"classification": "probabilities", "features": "features", "regression": "y"}
+
+
+def ports(manifest: Manifest) -> Ports:
+    """Returns the names, dtypes and shapes of a model's `serving_default`."""
+    spec = manifest.input
+    if spec is None:
+        taken = tf.TensorSpec([None, 1], tf.float32, name="x")
+    else:
+        shape = [None, spec.height, spec.width, spec.channels]
+        taken = tf.TensorSpec(shape, tf.uint8, name="images")
+    return Ports(taken, _OUTPUTS[manifest.task])
+
+
+def serving_default(model: keras.Model, given: Ports) -> Any:
+    """What the model is there for: `Ports` says what it takes and gives."""
+
+    @tf.function(input_signature=[given.input])
+    def call(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {given.output: model(inputs, training=False)}
+
+    return call
 
 
 @dataclass(frozen=True)
@@ -30,29 +66,14 @@ class Sides:
     channels: int
 
 
-def sides(spec: PixelSpec | None) -> Sides:
-    """Returns the input size of an image classifier.
-
-    Raises:
-        ExportError: the model has no fixed one.
-    """
-    if spec is None or spec.height is None or spec.width is None:
-        raise ExportError("only image models with a fixed input size can be exported")
+def sides(manifest: Manifest) -> Sides | None:
+    """Returns the input size of an image classifier; None where there is no fixed one."""
+    spec = manifest.input
+    if manifest.task != "classification" or spec is None:
+        return None
+    if spec.height is None or spec.width is None:
+        return None
     return Sides(spec.height, spec.width, spec.channels)
-
-
-def serving_default(model: keras.Model, size: Sides) -> Any:
-    """uint8 `images` [N, H, W, C] → float32 `probabilities` [N, K]."""
-
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec([None, size.height, size.width, size.channels], tf.uint8, name="images")
-        ]
-    )
-    def call(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"probabilities": model(images, training=False)}
-
-    return call
 
 
 def encoded(model: keras.Model, size: Sides) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -14,13 +15,14 @@ FILE = "assets.extra/tf_serving_warmup_requests"
 BATCH_SIZES = (1, 2, 4, 8, 16, 32)
 
 
-def write(folder: Path, name: str, images: NDArray[np.uint8]) -> None:
-    """Writes a request for each batch size with real pictures, and one for `describe`.
+def write(folder: Path, name: str, key: str, examples: NDArray[Any]) -> None:
+    """Writes a request for each batch size with real examples, and one for `describe`.
 
     Args:
         folder: of the SavedModel.
         name: of the model, as a client would say it.
-        images: uint8 [n, H, W, C]; repeated where there are too few.
+        key: name of the input of `serving_default`.
+        examples: [n, …]; repeated where there are too few.
     """
     path = folder / FILE
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -28,8 +30,8 @@ def write(folder: Path, name: str, images: NDArray[np.uint8]) -> None:
         query = tf.make_tensor_proto(np.array([b""], object))
         writer.write(_log(name, "describe", "query", query))
         for size in BATCH_SIZES:
-            batch = np.resize(images[:size], (size, *images.shape[1:]))
-            writer.write(_log(name, "serving_default", "images", tf.make_tensor_proto(batch)))
+            batch = np.resize(examples[:size], (size, *examples.shape[1:]))
+            writer.write(_log(name, "serving_default", key, tf.make_tensor_proto(batch)))
 
 
 def _log(name: str, signature: str, key: str, tensor: tf.compat.v1.TensorProto) -> bytes:

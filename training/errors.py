@@ -1,10 +1,12 @@
 """The errors of training.
 
 TrainingError          base: what the user can put right; the text says how
-├── RecipeError        no such recipe
+├── RecipeError        no such recipe, or one that does not fit what it is asked for
+├── DeviceError        the device that was asked for is not there
 ├── RunError           a run folder that is missing, incomplete or broken
 └── DataError          a data set that can't be used; the text names the folder or the file
-    └── SourceError    one source of a data set failed: the next one is tried
+    ├── SourceError    one source of a data set failed: the next one is tried
+    └── WeightsError   a backbone's weights can't be had or don't fit
 """
 
 
@@ -13,7 +15,11 @@ class TrainingError(Exception):
 
 
 class RecipeError(TrainingError):
-    """No such recipe."""
+    """No such recipe, or one that does not fit what it is asked for."""
+
+
+class DeviceError(TrainingError):
+    """The device that was asked for is not there."""
 
 
 class RunError(TrainingError):
@@ -26,3 +32,7 @@ class DataError(TrainingError):
 
 class SourceError(DataError):
     """One source of a data set failed."""
+
+
+class WeightsError(DataError):
+    """A backbone's weights can't be had or don't fit."""

@@ -36,7 +36,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 def test_every_verb_is_listed_under_what_it_is_for() -> None:
-    grouped = [name for names in lince._GROUPS.values() for name in names]
+    grouped = [verb.name for verbs in lince._GROUPS.values() for verb in verbs]
     assert sorted(grouped) == VERBS
 
 
@@ -86,8 +86,18 @@ def test_config_shows_what_is_in_force() -> None:
 
 def test_recipes_and_models(tmp_path: Path) -> None:
     assert "243,786" in run("recipes").stdout
-    assert "flowers_cnn" in run("recipes", "flowers-cnn").stdout
+    shown = run("recipes", "flowers-cnn").stdout
+    assert "(None, 30976)" in shown
+    assert "parameters: 3,989,285, of which" in shown
     assert "no models" in run("models", LINCE_MODELS_DIR=str(tmp_path)).stderr
+
+
+def test_data_sets() -> None:
+    assert "CC BY 2.0, Laurence Moroney" in run("datasets").stdout
+    assert "e2e6f70d3d549c5dd10a57165e55af25" in run("datasets", "horses-or-humans").stdout
+    unknown = run("datasets", "nobody")
+    assert unknown.returncode == 3
+    assert "horses-or-humans" in unknown.stderr
 
 
 def test_version() -> None:

@@ -35,7 +35,10 @@ def test_not_a_run(run: RunFolder, tmp_path: Path) -> None:
 
 def test_incomplete(run: RunFolder) -> None:
     write_whole(run.config, b"{}")
-    with pytest.raises(RunFolderError, match=r"not complete; `lince evaluate .*2026-01-02`"):
+    with pytest.raises(
+        RunFolderError,
+        match=r"not complete; `lince resume .*2026-01-02` .*`lince evaluate .*2026-01-02`",
+    ):
         run.manifest()
 
 
@@ -59,7 +62,7 @@ def test_round_trip(run: RunFolder, files: list[str] | None) -> None:
     probabilities = np.linspace(0, 1, 12, dtype=np.float32).reshape(4, 3)
     write_whole(run.config, b"{}")
     run.save_test_set(IMAGES, TARGETS, files, SAMPLES)
-    run.save_probabilities(probabilities)
+    run.save_outputs(probabilities)
     run.complete(full())
 
     again = RunFolder(run.folder)
@@ -76,15 +79,15 @@ def test_round_trip(run: RunFolder, files: list[str] | None) -> None:
     assert [sample.file.read_bytes() for sample in again.samples()] == [
         content for _, content, _ in SAMPLES
     ]
-    assert again.probabilities().dtype == np.float32
-    assert np.array_equal(again.probabilities(), probabilities)
+    assert again.outputs().dtype == np.float32
+    assert np.array_equal(again.outputs(), probabilities)
     assert not list(run.folder.rglob("*.part"))
 
 
 def test_names_are_those_that_are_documented(run: RunFolder) -> None:
     write_whole(run.config, b"{}")
     run.save_test_set(IMAGES, TARGETS, ["a"] * 4, SAMPLES)
-    run.save_probabilities(np.zeros((4, 3), np.float32))
+    run.save_outputs(np.zeros((4, 3), np.float32))
     run.complete(full())
     from contract import run_folder
 

@@ -12,7 +12,7 @@ from sklearn.datasets import load_sample_images
 from contract.pixels import PixelSpec, to_pixels
 from contract.run_folder import RunFolder
 from tests.manifests import make_manifest
-from training.architectures import build, with_probabilities
+from training.networks.build import build
 from training.recipes import find
 
 #: Keras asks TensorFlow's variables for an array in a way that NumPy 2 calls deprecated.
@@ -52,9 +52,9 @@ def make_run(
     keras.utils.set_random_seed(seed)
     network = build(recipe, len(labels))
     # As after a fit: the answers of fresh weights hardly depend on the picture.
-    head = network.layers[-1]
+    head = network.fit.layers[-1]
     head.kernel.assign(head.kernel * 8)
-    model = with_probabilities(network, recipe)
+    model = network.inference
     run = RunFolder(folder)
     folder.mkdir(parents=True)
     run.config.write_text("{}")
@@ -66,7 +66,7 @@ def make_run(
     ]
     run.save_test_set(images, targets, None, samples)
     model.save(run.inference_model)
-    run.save_probabilities(model.predict(images, verbose=0))
+    run.save_outputs(model.predict(images, verbose=0))
     manifest = make_manifest(labels, side=spec.height, channels=spec.channels)
     run.complete(
         replace(

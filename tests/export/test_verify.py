@@ -36,8 +36,8 @@ def artifact(grey: Exported, tmp_path: Path) -> Path:
 def test_a_good_artifact_passes(exported: Exported) -> None:
     result = verify(exported.version.folder, exported.run)
     pictures = len(exported.run.test_set()[0])
-    assert (result.images, result.same_labels) == (pictures, pictures)
-    assert 0 <= result.largest_difference <= verification.TOLERANCE == 1e-5
+    assert (result.examples, result.same_labels) == (pictures, pictures)
+    assert 0 <= result.largest_difference <= result.allowed == verification.TOLERANCE == 1e-5
 
 
 def change_weights(run: RunFolder, by: Any) -> None:

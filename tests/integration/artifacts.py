@@ -14,7 +14,6 @@ from tests.manifests import make_manifest
 def publish_random(models: Path, name: str, labels: tuple[str, ...], side: int) -> Version:
     """Publishes a CNN that sorts pictures at random."""
     manifest = make_manifest(labels, side=side)
-    size = signatures.sides(manifest.input)
     model = keras.Sequential(
         [
             keras.Input((side, side, 3), dtype="uint8"),
@@ -28,7 +27,7 @@ def publish_random(models: Path, name: str, labels: tuple[str, ...], side: int) 
 
     def write(folder: Path) -> None:
         functions = {
-            "serving_default": signatures.serving_default(model, size),
+            "serving_default": signatures.serving_default(model, signatures.ports(manifest)),
             "describe": signatures.describe(manifest),
         }
         signatures.save(model, functions, str(folder))

@@ -43,7 +43,7 @@ def test_digits_over_the_whole_test_set(
         Client(url) as client,
     ):
         got = probabilities(client, [png(image) for image in images], digits_run)
-    assert np.abs(got - digits_run.probabilities()).max() <= TOLERANCE
+    assert np.abs(got - digits_run.outputs()).max() <= TOLERANCE
 
 
 def made_photographs(folder: Path) -> Path:
@@ -132,4 +132,4 @@ def check_photographs(folder: Path, scratch: Path, *options: str) -> None:
         Client(url) as client,
     ):
         got = probabilities(client, files, trained)
-    assert np.abs(got - trained.probabilities()).max() <= TOLERANCE
+    assert np.abs(got - trained.outputs()).max() <= TOLERANCE

@@ -15,8 +15,9 @@ from PIL import Image
 
 from contract.run_folder import RunFolder
 from training.data.dataset import DataSet
-from training.evaluate import evaluate
-from training.fit import FitOptions, train
+from training.evaluation.evaluate import evaluate
+from training.fitting.fit import train
+from training.fitting.options import FitOptions
 from training.recipes import find
 
 #: Keras asks TensorFlow's variables for an array in a way that NumPy 2 calls deprecated.
@@ -44,15 +45,16 @@ def class_folders(root: Path, counts: dict[str, int], suffix: str = ".png") -> P
     return root
 
 
-def data_set(counts: list[int], own_test: int = 0) -> DataSet:
-    """Pictures of one pixel, class by class; the last `own_test` are a test set."""
+def data_set(counts: list[int], own_test: int = 0, own_validation: int = 0) -> DataSet:
+    """Pictures of one pixel, class by class; the last are its own validation and test set."""
     targets = np.repeat(np.arange(len(counts)), counts)
     return DataSet(
         name="made",
         source="generated",
         labels=tuple("abcdefghij"[: len(counts)]),
-        images=np.arange(len(targets), dtype=np.uint8).reshape(-1, 1, 1, 1),
+        inputs=np.arange(len(targets), dtype=np.uint8).reshape(-1, 1, 1, 1),
         targets=targets,
+        own_validation=own_validation,
         own_test=own_test,
     )
 
@@ -62,6 +64,7 @@ def run_of(recipe: str, root: Path, **options: object) -> tuple[RunFolder, list[
     said: list[str] = []
     chosen = FitOptions(**options)
     run = train(find(recipe), chosen, runs=root / "runs", cache=root / "cache", say=said.append)
+    assert run is not None
     evaluate(run, said.append)
     return run, said
 

@@ -13,66 +13,54 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from contract.pixels import PixelSpec, to_pixels
+from training.data import arrays
+from training.data.arrays import ArrayPart
 from training.data.cache import complete_folder
-from training.data.dataset import DataSet, Say
+from training.data.dataset import DataRequest, DataSet, Say
 from training.data.download import TIMEOUT_SECONDS, download
+from training.data.sources import SOURCES, Part
 from training.errors import SourceError
 
-LABELS = (
-    "T-shirt/top",
-    "Trouser",
-    "Pullover",
-    "Dress",
-    "Coat",
-    "Sandal",
-    "Shirt",
-    "Sneaker",
-    "Bag",
-    "Ankle boot",
-)
-
+_SOURCE = SOURCES["fashion-mnist"]
 # SHA-256 of the unpacked files: each distributor has compressed them anew.
-_FILES = {
-    "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
-    "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
-    "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
-    "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
-}
+_FILES = {file.name.removesuffix(".gz"): file.sha256 for file in _SOURCE.files}
 #: Where Keras's own `keras.datasets.fashion_mnist` downloads from.
-_KERAS = "https://storage.googleapis.com/tensorflow/tf-keras-datasets"
+_KERAS = _SOURCE.files[0].url.rpartition("/")[0]
 _DEBIAN_PACKAGE = "dataset-fashion-mnist"
 _DEBIAN_FOLDER = Path("usr/share/datasets/fashion-mnist")
 _APT_SECONDS = 120
 _IMAGES_HEADER, _LABELS_HEADER = 16, 8
 
 
-def load(spec: PixelSpec, cache: Path, say: Say) -> DataSet:
+def load(request: DataRequest, say: Say) -> DataSet:
     """Returns the data set, from the first source that has it; the last 10,000 are the test set.
 
     Raises:
         SourceError: no source had it; the text says what each one answered.
+        DataError: as `arrays.load`.
     """
-    folder = cache / "fashion-mnist"
+    folder = request.cache / "fashion-mnist"
     source = _find(folder, say)
-    train, test = (
-        _images(folder / "train-images-idx3-ubyte"),
-        _images(folder / "t10k-images-idx3-ubyte"),
-    )
-    images = np.concatenate([train, test])[:, :, :, np.newaxis]
-    if (spec.height, spec.width, spec.channels) != images.shape[1:]:
-        images = np.stack([to_pixels(Image.fromarray(image[:, :, 0]), spec) for image in images])
-    names = ("train-labels-idx1-ubyte", "t10k-labels-idx1-ubyte")
-    targets = [np.fromfile(folder / name, np.uint8, offset=_LABELS_HEADER) for name in names]
-    return DataSet(
+    return arrays.load(
+        [
+            _part(folder, "train", "train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+            _part(folder, "test", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+        ],
+        request,
+        say,
         name="fashion-mnist",
         source=source,
-        labels=LABELS,
-        images=images,
-        targets=np.concatenate(targets).astype(np.int64),
-        own_test=len(test),
+        labels=_SOURCE.classes,
+        key="\0".join(_FILES.values()),
+    )
+
+
+def _part(folder: Path, part: Part, images: str, labels: str) -> ArrayPart:
+    return ArrayPart(
+        part=part,
+        targets=np.fromfile(folder / labels, np.uint8, offset=_LABELS_HEADER).astype(np.int64),
+        read=lambda: [_images(folder / images)],
     )
 
 
@@ -96,7 +84,7 @@ def _find(folder: Path, say: Say) -> str:
             with complete_folder(folder) as target, tempfile.TemporaryDirectory() as scratch:
                 for file, digest in _FILES.items():
                     (target / file).write_bytes(_verified(file, read(file, Path(scratch)), digest))
-        except SourceError as error:
+        except (SourceError, OSError) as error:  # a full disk, say
             say(f"fashion-mnist: not from {name}: {error}")
             answers.append(f"{name}: {error}")
         else:

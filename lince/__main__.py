@@ -1,0 +1,5 @@
+"""python -m lince"""
+
+from lince import main
+
+main()

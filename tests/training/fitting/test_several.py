@@ -1,0 +1,122 @@
+"""Fits on several devices and on several machines give what one device gives."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from contract.run_folder import RunFolder
+from training.fitting import history as histories
+
+pytestmark = pytest.mark.integration
+OPTIONS = ["--tiny", "--batch", "8", "--epochs", "2", "--validation", "0.2", "--device", "cpu"]
+
+
+def start(
+    root: Path, recipe: str, data: Path, *options: str, **variables: str
+) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "lince", "train", recipe, "--data", str(data), *OPTIONS, *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ
+        | {"LINCE_RUNS_DIR": str(root / "runs"), "LINCE_CACHE_DIR": str(root / "cache")}
+        | variables,
+    )
+
+
+def run_of(root: Path, process: subprocess.Popen[str]) -> tuple[RunFolder, str]:
+    out, err = process.communicate(timeout=240)
+    assert process.returncode == 0, err
+    return RunFolder(Path(out.strip())), err
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def losses(run: RunFolder) -> list[float]:
+    return [
+        value for row in histories.read(run.history) for value in (row["loss"], row["val_loss"])
+    ]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory, three_colours: Path) -> RunFolder:
+    root = tmp_path_factory.mktemp("alone")
+    return run_of(root, start(root, "digits-cnn", three_colours))[0]
+
+
+def test_two_devices(tmp_path: Path, three_colours: Path, alone: RunFolder) -> None:
+    run, err = run_of(tmp_path, start(tmp_path, "digits-cnn", three_colours, "--replicas", "2"))
+    assert "cores as 2 devices" in err
+    assert losses(run) == pytest.approx(losses(alone), rel=1e-3)
+    assert run.outputs() == pytest.approx(alone.outputs(), abs=1e-3)
+
+
+def test_two_devices_with_random_layers_and_batch_normalisation(
+    tmp_path: Path, three_colours: Path
+) -> None:
+    options = ("--replicas", "2", "--augment", "flip", "--patience", "5")
+    run, _ = run_of(tmp_path, start(tmp_path, "fashion-cnn-regularized", three_colours, *options))
+    assert len(losses(run)) == 4
+    assert not run.backup.exists()
+
+
+def test_two_machines(tmp_path: Path, three_colours: Path, alone: RunFolder) -> None:
+    workers = [f"127.0.0.1:{port}" for port in free_ports(2)]
+    processes = []
+    for number in range(2):
+        task = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": number}}
+        root = tmp_path / f"machine{number}"
+        variables = {"TF_CONFIG": json.dumps(task)}
+        processes.append(start(root, "digits-cnn", three_colours, **variables))
+    first, second = processes
+    run, err = run_of(tmp_path / "machine0", first)
+    assert "machine 1 of 2, 2 devices in all" in err
+    assert losses(run) == pytest.approx(losses(alone), rel=1e-3)
+    assert run.manifest().fit.epochs == 2
+    out, err = second.communicate(timeout=60)
+    assert (second.returncode, out) == (0, "")
+    assert "machine 2 of 2" in err
+    assert "done: the first machine has the run folder" in err
+    assert not (tmp_path / "machine1" / "runs").exists()
+
+
+@pytest.mark.parametrize("config", ["no JSON", "{}", '{"cluster": {"worker": ["a:1", "b:1"]}}'])
+def test_a_wrong_tf_config_is_an_error_that_names_it(
+    tmp_path: Path, three_colours: Path, config: str
+) -> None:
+    process = start(tmp_path, "digits-cnn", three_colours, TF_CONFIG=config)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (1, "")
+    assert "Error: TF_CONFIG: not of the form" in err
+    assert "Traceback" not in err
+
+
+def test_a_gpu_that_was_asked_for_has_to_be_there(tmp_path: Path, three_colours: Path) -> None:
+    process = start(
+        tmp_path, "digits-cnn", three_colours, "--device", "gpu", CUDA_VISIBLE_DEVICES=""
+    )
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "--device gpu: TensorFlow finds no GPU" in err
+
+
+def test_no_gpu_is_a_note(tmp_path: Path, three_colours: Path) -> None:
+    process = start(
+        tmp_path, "digits-cnn", three_colours, "--device", "auto", CUDA_VISIBLE_DEVICES=""
+    )
+    _, err = run_of(tmp_path, process)
+    assert "device: CPU: " in err
+    assert "; precision float32" in err
+    assert "note: no GPU: " in err

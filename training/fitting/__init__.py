@@ -1,0 +1,1 @@
+"""Fitting: from a recipe and its data to a run folder with weights."""
