@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 # Tests that start real processes or fit models; "make check" leaves them out.
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help run test test-all check format setup dev clean
+.PHONY: help run test test-all bench check format setup dev clean
 
 help:
 	@echo "make run       train a first model if there is none, serve it, classify test pictures"
 	@echo "make test      all tests but those that take minutes"
 	@echo "make test-all  those too"
+	@echo "make bench     what reading and cached features cost a fit, as ratios"
 	@echo "make check     the quick gate: format, lint, types, import rules, unit tests"
 	@echo "make format    put the code into shape"
 	@echo "make clean     remove environments and caches; models/ and runs/ stay"
@@ -29,6 +30,10 @@ test: dev
 
 test-all: dev
 	$(PYTEST)
+
+bench: dev
+	PYTHONPATH=. $(BIN)/python tests/bench/input_pipeline.py
+	PYTHONPATH=. $(BIN)/python tests/bench/feature_cache.py
 
 check: dev
 	$(BIN)/ruff format --check .

@@ -183,8 +183,9 @@ def _facts(data: DataSet, parts: Split, say: Say) -> DataFacts:
     duplicates = find_duplicates(data, parts)
     if duplicates:
         pictures = ", ".join(copy.picture for copy in duplicates[0])
+        count = "a picture is" if len(duplicates) == 1 else f"{len(duplicates)} pictures are"
         say(
-            f"{len(duplicates)} pictures are there more than once, in different sets or classes:"
+            f"{count} there more than once, in different sets or classes:"
             f" {pictures}{', …' if len(duplicates) > 1 else ''}"
         )
     counts = {

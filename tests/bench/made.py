@@ -1,0 +1,19 @@
+"""Photographs for benchmarks: pieces of scikit-learn's two, where the user gives none."""
+
+from pathlib import Path
+
+from PIL import Image
+from sklearn.datasets import load_sample_images
+
+
+def class_folders(root: Path, pictures: int) -> Path:
+    """Writes class folders with so many JPEGs of 256×192 in all, every one another piece."""
+    for number in range(pictures):
+        photograph = load_sample_images().images[number % 2]
+        height, width, _ = photograph.shape
+        top, left = 37 * number % (height - 192), 101 * number % (width - 256)
+        folder = root / ("china", "flower")[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        piece = Image.fromarray(photograph[top : top + 192, left : left + 256])
+        piece.save(folder / f"{number:05}.jpg", quality=90)
+    return root
