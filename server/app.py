@@ -115,7 +115,7 @@ def _add_health(app: Flask, catalog: Catalog) -> None:
             raise Problem(UNAVAILABLE, "no model is configured: set LINCE_MODELS")
         for name in catalog.names:
             try:
-                catalog.refresh(name, g.deadline).pixels  # noqa: B018 - a classifier it must be
+                catalog.refresh(name, g.deadline)
             except Problem as problem:
                 raise Problem(UNAVAILABLE, f"model {name}: {problem.detail}") from problem
         return json_response({"status": "ready"})

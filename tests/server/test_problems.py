@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from dataclasses import replace
 
 import grpc
 import pytest
@@ -202,12 +203,15 @@ def test_an_unexpected_error_is_a_500_without_a_trace(
     assert "secret" not in answer.text
 
 
-def test_readiness_of_what_does_not_classify(settings: Settings, fake: FakeModelServer) -> None:
-    fake.models["pets"] = {1: make_manifest((), task="features")}
-    http = create_app(settings).test_client()
-    answer = http.get("/readyz")
-    assert (answer.status_code, answer.json["type"]) == (503, "urn:lince:problem:unavailable")
-    assert "pets" in answer.json["detail"]
+@pytest.mark.parametrize("task", ["features", "regression"])
+def test_a_model_that_does_not_classify_is_ready_too(
+    settings: Settings, fake: FakeModelServer, task: str
+) -> None:
+    """It is called over the model server's own API; the gateway shows it and its readiness."""
+    fake.models["pets"] = {1: make_manifest((), task=task)}
+    http = create_app(replace(settings, models=("pets",))).test_client()
+    assert http.get("/readyz").json == {"status": "ready"}
+    assert http.get("/v1/models/pets").json["manifest"]["task"] == task
 
 
 def test_the_list_does_not_need_the_model_server(http: FlaskClient, fake: FakeModelServer) -> None:
