@@ -7,6 +7,8 @@ artifact must carry it.
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable
 
 from keras import layers
@@ -24,7 +26,21 @@ def make(architecture: str) -> Layers:
     """
     if architecture not in _ARCHITECTURES:
         raise RecipeError(f"no architecture {architecture!r}")
-    return _ARCHITECTURES[architecture]()
+    made = _ARCHITECTURES[architecture]()
+    _number(made)
+    return made
+
+
+def _number(made: Layers) -> None:
+    """Names layers as the documents' summaries do: conv2d, conv2d_1, …
+
+    Keras itself counts on from one model of a process to the next.
+    """
+    counts: Counter[str] = Counter()
+    for layer in made:
+        kind = re.sub(r"_\d+$", "", layer.name)
+        layer.name = f"{kind}_{counts[kind]}" if counts[kind] else kind
+        counts[kind] += 1
 
 
 def rescaling() -> layers.Layer:

@@ -20,11 +20,12 @@ def versions(
     image: NDArray[np.uint8], layers: Sequence[keras.layers.Layer], seed: int
 ) -> list[NDArray[np.uint8]]:
     """Returns nine augmented versions of an image, uint8 [H, W, C]; the same for the same seed."""
-    seeded = [_seeded(layer, seed + number) for number, layer in enumerate(layers)]
+    for number, layer in enumerate(layers):
+        _seed(layer, seed + number)
     made = []
     for _ in range(VERSIONS):
         pixels = keras.ops.convert_to_tensor(image[np.newaxis].astype(np.float32))
-        for layer in seeded:
+        for layer in layers:
             pixels = layer(pixels, training=True)
         made.append(np.clip(np.rint(keras.ops.convert_to_numpy(pixels)[0]), 0, 255))
     return [version.astype(np.uint8) for version in made]
@@ -37,7 +38,8 @@ def preview(
 
     Args:
         image: uint8 [H, W, 1 or 3].
-        layers: Keras's preprocessing layers, which take pixels in 0..255.
+        layers: Keras's preprocessing layers, which take pixels in 0..255; their random state is
+            set.
         seed: the same versions for the same seed.
 
     Returns:
@@ -62,9 +64,8 @@ def preview(
     return canvas.png(drawn)
 
 
-def _seeded(layer: keras.layers.Layer, seed: int) -> keras.layers.Layer:
-    """Returns the same layer with a random state of its own."""
-    settings = layer.get_config()
-    if "seed" in settings:
-        settings["seed"] = seed
-    return type(layer).from_config(settings)
+def _seed(layer: keras.layers.Layer, seed: int) -> None:
+    """Sets a layer's own random state; Keras's global one is left alone."""
+    for variable in layer.variables:
+        if "seed_generator" in variable.path:
+            variable.assign([seed, 0])

@@ -25,7 +25,7 @@ def regression(targets: NDArray[Any], outputs: NDArray[Any], theme: Theme) -> by
     drawn = canvas.figure(theme, 3.8)
     axes = drawn.add_subplot()
     canvas.style(axes, theme, grid="both")
-    ends = [min([*true, *predicted], default=0), max([*true, *predicted], default=1)]
+    ends = _around([*true, *predicted])
     axes.plot(ends, ends, color=theme.muted, linewidth=1.4, linestyle=(0, (4, 3)))
     axes.plot(
         true,
@@ -39,4 +39,13 @@ def regression(targets: NDArray[Any], outputs: NDArray[Any], theme: Theme) -> by
     axes.set_xlabel("true")
     axes.set_ylabel("predicted")
     axes.locator_params(nbins=6)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.get_major_formatter().set_useOffset(False)  # type: ignore[attr-defined]
     return canvas.png(drawn)
+
+
+def _around(values: list[float]) -> list[float]:
+    """The ends of a diagonal; a single point has some of it on both sides."""
+    low, high = min(values, default=0.0), max(values, default=1.0)
+    margin = max(0.05 * (high - low), 0.1 * abs(high), 1e-6) if len(values) <= 2 else 0.0
+    return [low - margin, high + margin]

@@ -147,8 +147,7 @@ def _augmentation(material: Material, theme: Theme) -> bytes:
     from training.networks.augmentation import layers_of
     from training.pictures.augmentation import preview
 
-    image = np.asarray(material.inputs[material.spread(1)[0]])
-    return preview(image, layers_of(material.config.recipe.augmentation), theme, SEED)
+    return preview(material.picture(), layers_of(material.config.recipe.augmentation), theme, SEED)
 
 
 def _of_fit(material: Material) -> Iterator[Plan]:
@@ -290,7 +289,7 @@ def _of_model(material: Material) -> Iterator[Plan]:
             caption=f"{name}: {filters.caption(weights)}",
         )
     if feature_maps.layers_with_maps(material.model):
-        image = np.asarray(material.inputs[material.spread(1)[0]])
+        image = material.picture()
         shown = functools.cache(lambda: feature_maps.strips(material.model, image))
         yield Plan(
             name="feature_maps",

@@ -18,6 +18,7 @@ from training.report.history import History, read_history
 from training.run import DataFacts, RunConfig, read_config, read_facts
 
 #: Which test pictures are shown never changes from one report to the next.
+_SOME = 12
 SEED = 123
 
 
@@ -65,6 +66,11 @@ class Material:
             turn[members] = np.arange(len(members))
         chosen = order[np.argsort(turn, kind="stable")[:most]]
         return [int(position) for position in chosen]
+
+    def picture(self) -> NDArray[Any]:
+        """Returns the test picture that shows most: of some, the one that varies most [H, W, C]."""
+        some = [np.asarray(self.inputs[position]) for position in self.spread(_SOME)]
+        return max(some, key=lambda pixels: float(np.std(pixels)))
 
 
 def gather(run: RunFolder, say: Callable[[str], None]) -> Material:

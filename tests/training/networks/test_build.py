@@ -142,3 +142,10 @@ def test_a_fit_in_mixed_precision_has_weights_and_scores_in_float32() -> None:
 def test_an_unknown_architecture_is_an_error() -> None:
     with pytest.raises(RecipeError, match="no architecture 'transformer'"):
         build(replace(find("fashion-cnn"), architecture="transformer"), 10)
+
+
+def test_layers_are_named_as_the_documents_name_them() -> None:
+    for _ in range(2):  # the second one's as the first one's
+        names = [layer.name for layer in build(find("fashion-cnn"), 10).inference.layers]
+        convolutions = ["conv2d", "max_pooling2d", "conv2d_1", "max_pooling2d_1"]
+        assert names == ["images", "rescaling", *convolutions, "flatten", "dense", "scores"]
