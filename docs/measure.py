@@ -1,6 +1,6 @@
 """Fits recipes over several seeds and keeps what came out in docs/results.json.
 
-python docs/measure.py --flowers DIR --mnist mnist.npz --mobilenet FILE --inception FILE [NAME…]
+python -m docs.measure --flowers DIR --mnist mnist.npz --mobilenet FILE --inception FILE [NAME…]
 
 Data and weights that are not given come from their own sources, where they can be had. What is in
 results.json already is not measured again; `docs/generate.py` makes docs/recipes.md's table of it.
