@@ -76,8 +76,14 @@ MEASUREMENTS = (
     ),
     _of("flowers-cnn", data="flowers"),
     _of("flowers-cnn-augmented", data="flowers"),
-    _of("fashion-cnn-regularized", "--augment", "flip", name="fashion-cnn-regularized, flipped"),
-    _of("fashion-cnn-regularized"),
+    _of(
+        "fashion-cnn-regularized",
+        "--augment",
+        "flip",
+        name="fashion-cnn-regularized, flipped",
+        seeds=(1,),
+    ),
+    _of("fashion-cnn-regularized", seeds=(1,)),
     _of(
         "inception-v3-transfer",
         *_TWO,

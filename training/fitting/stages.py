@@ -28,9 +28,6 @@ from training.networks.build import Network, build, has_one_output
 from training.recipes.recipe import Optimizer, Recipe, Stage
 from training.run import RunConfig
 
-#: Above this a line per epoch says nothing.
-_MOST_LINES = 100
-
 
 @dataclass(frozen=True)
 class Job:
@@ -126,9 +123,8 @@ def _fit_all(job: Job, network: Network, start: Start, stop: callbacks.Interrupt
             continue
         if number > start.stage:
             start = Start(number, len(histories.read(job.run.history)))
-            if job.monitor is not None:
-                _, _, best = callbacks.states(job.run.checkpoints)[0]
-                load(network, job.recipe, best)
+            kept = job.run.backup if job.monitor is None else job.run.checkpoints
+            load(network, job.recipe, callbacks.states(kept)[0][2])
             job.say(f"stage {number}: {_in_words(stage)}")
         _fit_stage(job, network, number, start, stop)
 
@@ -162,7 +158,7 @@ def _fit_stage(
         class_weight=_class_weights(job),
         shuffle=False,  # the stream shuffles
         callbacks=_callbacks(job, number, rows, stop),
-        verbose=_verbosity(stage),
+        verbose=_verbosity(job.recipe),
     )
     if why := histories.over(rows, stage, job.recipe, job.monitor):
         job.say(f"stopped after epoch {len(histories.read(run.history))}: {why}")
@@ -249,8 +245,8 @@ def _callbacks(
     return [*watching, stop]
 
 
-def _verbosity(stage: Stage) -> int:
-    if stage.epochs > _MOST_LINES:
+def _verbosity(recipe: Recipe) -> int:
+    if recipe.task == "regression":  # hundreds of epochs of a few milliseconds
         return 0
     return 1 if sys.stderr.isatty() else 2
 
