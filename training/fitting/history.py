@@ -50,12 +50,22 @@ def cut(path: Path, epochs: int) -> None:
     write_whole(path, b"".join(lines[: epochs + 1]))
 
 
-def best(rows: Sequence[Row], monitor: str) -> float | None:
-    """Returns the best value of a column so far: the largest, the smallest of a loss."""
-    values = [row[monitor] for row in rows if not math.isnan(row.get(monitor, math.nan))]
-    if not values:
+def best_of(values: Sequence[float], monitor: str) -> int | None:
+    """Returns the place of the first best value: the largest, the smallest of a loss.
+
+    None where no value is a number.
+    """
+    places = [place for place, value in enumerate(values) if not math.isnan(value)]
+    if not places:
         return None
-    return min(values) if monitor.endswith("loss") else max(values)
+    return (min if monitor.endswith("loss") else max)(places, key=values.__getitem__)
+
+
+def best(rows: Sequence[Row], monitor: str) -> float | None:
+    """Returns the best value of a column so far, None where there is none."""
+    values = [row.get(monitor, math.nan) for row in rows]
+    place = best_of(values, monitor)
+    return None if place is None else values[place]
 
 
 def over(rows: Sequence[Row], stage: Stage, recipe: Recipe, monitor: str | None) -> str | None:
@@ -74,9 +84,8 @@ def over(rows: Sequence[Row], stage: Stage, recipe: Recipe, monitor: str | None)
         return "the loss is no number any more: a smaller learning rate may help"
     if recipe.patience is None or monitor is None:
         return None
-    reached = best(rows, monitor)
-    first = next(n for n, row in enumerate(rows, 1) if row[monitor] == reached)
-    if len(rows) - first >= recipe.patience:
+    first = best_of([row[monitor] for row in rows], monitor)
+    if first is not None and len(rows) - 1 - first >= recipe.patience:
         return f"no better validation for {recipe.patience} epochs"
     return None
 

@@ -8,11 +8,8 @@ import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import keras
-import numpy as np
-from numpy.typing import NDArray
 
 from contract.run_folder import RunFolder
 from training.data.dataset import DataSet, Say
@@ -20,12 +17,13 @@ from training.data.split import Split
 from training.errors import RunError
 from training.fitting import callbacks, features, machines, stream
 from training.fitting import history as histories
+from training.fitting.compiling import class_weights, compile_model, wants_one_hot
 from training.fitting.device import Device
 from training.fitting.stream import Examples
 from training.fitting.weights import load, trained, without_download
 from training.networks.backbones import unfreeze
-from training.networks.build import Network, build, has_one_output
-from training.recipes.recipe import Optimizer, Recipe, Stage
+from training.networks.build import Network, build
+from training.recipes.recipe import Recipe, Stage
 from training.run import RunConfig
 
 
@@ -93,7 +91,7 @@ def fit_stages(job: Job, start: Start = Start()) -> None:
                 network.backbone.load_weights(job.run.backbone)
         if start.weights is not None:
             histories.cut(job.run.history, start.epoch)
-            _forget_later(job.run, start.epoch)
+            _restore_best(job, start.weights, start.epoch)
         # Keras's progress belongs where all other progress goes; stdout is for results.
         with callbacks.interruptible() as stop, contextlib.redirect_stdout(sys.stderr):
             _fit_all(job, network, start, stop)
@@ -142,7 +140,7 @@ def _fit_stage(
         unfreeze(network.backbone, stage.unfreeze)
     model = trained(network, job.recipe, number)
     with job.device.strategy.scope():
-        _compile(model, job, stage.optimizer, steps)
+        compile_model(model, job.recipe, stage.optimizer, len(job.data.labels), steps)
         if job.device.several_machines:
             machines.prepare(model, next(iter(stream.in_order(learn, batch))))
         model.optimizer.build(model.trainable_variables)
@@ -155,7 +153,7 @@ def _fit_stage(
         validation_data=stream.in_order(check, batch) if len(check.positions) else None,
         initial_epoch=start.epoch,
         epochs=last,
-        class_weight=_class_weights(job),
+        class_weight=class_weights(job.recipe, job.data.targets[job.parts.train], job.data.labels),
         shuffle=False,  # the stream shuffles
         callbacks=_callbacks(job, number, rows, stop),
         verbose=_verbosity(job.recipe),
@@ -177,53 +175,12 @@ def _examples(job: Job, network: Network, stage: Stage) -> tuple[Examples, Examp
                 " epoch passes the backbone"
             )
     classes = len(job.data.labels)
-    one_hot = job.recipe.loss == "categorical_crossentropy" and not has_one_output(
-        job.recipe, classes
-    )
+    one_hot = wants_one_hot(job.recipe, classes)
     learn, check = (
         Examples(inputs, job.data.targets, part, classes if one_hot else 0)
         for part in (job.parts.train, job.parts.validation)
     )
     return learn, check
-
-
-def _compile(model: keras.Model, job: Job, optimizer: Optimizer, steps: int) -> None:
-    classes = len(job.data.labels)
-    loss: Any = "mean_squared_error"
-    if has_one_output(job.recipe, classes):
-        loss = keras.losses.BinaryCrossentropy()
-    elif job.recipe.task == "classification":
-        logits = job.recipe.head == "logits"
-        loss = (
-            keras.losses.CategoricalCrossentropy(from_logits=logits)
-            if job.recipe.loss == "categorical_crossentropy"
-            else keras.losses.SparseCategoricalCrossentropy(from_logits=logits)
-        )
-    metrics = ["accuracy"] if job.recipe.task == "classification" else []
-    model.compile(optimizer=_optimizer(optimizer, steps), loss=loss, metrics=metrics)
-
-
-def _optimizer(wanted: Optimizer, steps: int) -> keras.optimizers.Optimizer:
-    made = keras.optimizers.get(wanted.name)
-    config = made.get_config()
-    rate = config["learning_rate"] if wanted.learning_rate is None else wanted.learning_rate
-    if wanted.decay != 1:
-        # Counted in steps, which the saved state of the optimiser knows.
-        rate = keras.optimizers.schedules.ExponentialDecay(
-            rate, steps, wanted.decay, staircase=True
-        )
-    return type(made)(learning_rate=rate)
-
-
-def _class_weights(job: Job) -> dict[int, float] | None:
-    if not job.recipe.class_weights:
-        return None
-    from sklearn.utils.class_weight import compute_class_weight
-
-    targets: NDArray[Any] = job.data.targets[job.parts.train]
-    classes = np.arange(len(job.data.labels))
-    weights = compute_class_weight("balanced", classes=classes, y=targets)
-    return dict(enumerate(weights.tolist()))
 
 
 def _callbacks(
@@ -251,10 +208,16 @@ def _verbosity(recipe: Recipe) -> int:
     return 1 if sys.stderr.isatty() else 2
 
 
-def _forget_later(run: RunFolder, epoch: int) -> None:
-    for _, number, path in callbacks.states(run.checkpoints):
+def _restore_best(job: Job, newest: Path, epoch: int) -> None:
+    """Makes the checkpoints those of the history, whenever the kill came."""
+    for _, number, path in callbacks.states(job.run.checkpoints):
         if number > epoch:
             path.unlink()
+    if job.monitor is None:
+        return
+    values = [row[job.monitor] for row in histories.read(job.run.history)]
+    if histories.best_of(values, job.monitor) == epoch - 1:  # not kept yet, perhaps
+        callbacks.link(newest, job.run.checkpoints / newest.name)
 
 
 def _finish(job: Job, network: Network) -> None:

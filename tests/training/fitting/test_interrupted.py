@@ -253,6 +253,24 @@ def test_a_state_without_its_epoch_is_passed_over(
     assert rows(run)[2]["accuracy"] != 0.5
 
 
+def test_a_best_state_that_was_not_kept_yet_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between writing an epoch's state and keeping it as the best."""
+    options = {"epochs": 3, "batch": 64, "validation_share": 0.2}
+    whole, _ = run_of("digits-cnn", tmp_path / "whole", **options)
+    run = killed(monkeypatch, tmp_path, "digits-cnn", 3, **options)
+    accuracies = [row["val_accuracy"] for row in rows(run)]
+    assert accuracies[1] > accuracies[0], "the second epoch has to be the best for this test"
+    (checkpoint,) = run.checkpoints.iterdir()
+    checkpoint.rename(checkpoint.with_name("1-0001.weights.h5"))
+    (run.checkpoints / "1-0003.weights.h5").write_bytes(b"of an epoch that is done again")
+    resume(run, cache=tmp_path / "cache", say=str)
+    evaluate(run, str)
+    assert run.manifest().fit == whole.manifest().fit
+    np.testing.assert_array_equal(run.outputs(), whole.outputs())
+
+
 def test_an_interrupted_run_is_complete_and_can_still_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

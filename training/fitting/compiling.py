@@ -1,0 +1,72 @@
+"""Loss, optimiser and class weights of a recipe, as Keras wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from training.networks.build import has_one_output
+from training.recipes.recipe import Optimizer, Recipe
+
+
+def compile_model(
+    model: keras.Model, recipe: Recipe, optimizer: Optimizer, classes: int, steps: int
+) -> None:
+    """Compiles a model for a stage of a recipe.
+
+    Args:
+        classes: number of classes, 0 for a regression.
+        steps: of an epoch, after which the learning rate decays.
+    """
+    metrics = ["accuracy"] if recipe.task == "classification" else []
+    loss, made = _loss(recipe, classes), _optimizer(optimizer, steps)
+    model.compile(optimizer=made, loss=loss, metrics=metrics)
+
+
+def wants_one_hot(recipe: Recipe, classes: int) -> bool:
+    """Whether the loss wants rows of 0 and 1 instead of class numbers."""
+    one_hot = recipe.loss == "categorical_crossentropy"
+    return one_hot and recipe.task == "classification" and not has_one_output(recipe, classes)
+
+
+def class_weights(
+    recipe: Recipe, targets: NDArray[np.int64], labels: Sequence[str]
+) -> dict[int, float] | None:
+    """Returns weights by class with which all classes count alike; None where not asked for.
+
+    Args:
+        targets: classes of the training pictures [N], every class among them.
+    """
+    if not recipe.class_weights:
+        return None
+    from sklearn.utils.class_weight import compute_class_weight
+
+    classes = np.arange(len(labels))
+    weights = compute_class_weight("balanced", classes=classes, y=targets)
+    return dict(enumerate(weights.tolist()))
+
+
+def _loss(recipe: Recipe, classes: int) -> Any:
+    if recipe.task == "regression":
+        return keras.losses.MeanSquaredError()
+    if has_one_output(recipe, classes):
+        return keras.losses.BinaryCrossentropy()
+    if wants_one_hot(recipe, classes):
+        return keras.losses.CategoricalCrossentropy(from_logits=recipe.head == "logits")
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=recipe.head == "logits")
+
+
+def _optimizer(wanted: Optimizer, steps: int) -> keras.optimizers.Optimizer:
+    made = keras.optimizers.get(wanted.name)
+    rate = wanted.learning_rate
+    if rate is None:
+        rate = made.get_config()["learning_rate"]
+    if wanted.decay != 1:
+        # Counted in steps, which the saved state of the optimiser knows.
+        schedules = keras.optimizers.schedules
+        rate = schedules.ExponentialDecay(rate, steps, wanted.decay, staircase=True)
+    return type(made)(learning_rate=rate)
