@@ -48,6 +48,14 @@ class Options:
     enable_serialization_as_tensor_content: bool = _flag(
         False, "Answer with tensor_content instead of the typed lists (float_val and so on)."
     )
+    rest_api_port: int = _flag(0, "TCP port of the REST API; 0 leaves it out.")
+    rest_api_num_threads: int = _flag(0, "REST requests handled at the same time; 0 is 4 × CPUs.")
+    rest_api_timeout_in_ms: int = _flag(
+        30_000, "Milliseconds after which a REST request is given up; 0 never."
+    )
+    rest_api_enable_cors_support: bool = _flag(
+        False, "Let web pages of any origin call the REST API."
+    )
     grpc_max_threads: int = _flag(0, "Calls handled at the same time; 0 is 4 × CPUs.")
     tensorflow_session_parallelism: int = _flag(
         0, "Threads of a session, for both kinds below; 0 lets TensorFlow choose."
@@ -81,10 +89,6 @@ IGNORED: dict[str, type] = {
     "platform_config_file": str,
     "prefer_tflite_model": bool,
     "remove_unused_fields_from_bundle_metagraph": bool,
-    "rest_api_enable_cors_support": bool,
-    "rest_api_num_threads": int,
-    "rest_api_port": int,
-    "rest_api_timeout_in_ms": int,
     "skip_initialize_tpu": bool,
     "tensorflow_session_config_file": str,
     "thread_pool_factory_config_file": str,
@@ -175,6 +179,9 @@ _READERS: dict[type, Callable[[str], Value]] = {
 
 _RANGES = {
     "port": (0, 65535),
+    "rest_api_port": (0, 65535),
+    "rest_api_num_threads": (0, 65536),
+    "rest_api_timeout_in_ms": (0, 2**31 - 1),
     "grpc_max_threads": (0, 65536),
     "max_num_load_retries": (0, 2**31 - 1),
     "load_retry_interval_micros": (0, 2**53),

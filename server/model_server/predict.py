@@ -144,11 +144,11 @@ def check_dtypes(signature: Any, arrays: dict[str, np.ndarray]) -> None:
         got = tf.dtypes.as_dtype(arrays[alias].dtype)
         if got != want:
             raise invalid_argument(
-                f"Expects arg[{index}] to be {_spoken(want)} but {_spoken(got)} is provided"
+                f"Expects arg[{index}] to be {spoken(want)} but {spoken(got)} is provided"
             )
 
 
-def _spoken(dtype: Any) -> str:
+def spoken(dtype: Any) -> str:
     """The C++ name of a dtype: `float` for Python's `float32`."""
     return {"float32": "float", "float64": "double", "float16": "half"}.get(dtype.name, dtype.name)
 

@@ -67,7 +67,6 @@ def serve(options: Options) -> int:
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     with quiet_import():
         from server.model_server.manager import Manager, Retries
-        from server.model_server.service import build, methods
         from server.model_server.source import Poller
 
     retries = Retries(options.max_num_load_retries, options.load_retry_interval_micros / 1e6)
@@ -80,18 +79,18 @@ def serve(options: Options) -> int:
     try:
         if not _wait_until_loaded(manager, [m.name for m in models], signals):
             return 0
-        server = _bound(
-            lambda: build(
-                methods(manager, options.enable_serialization_as_tensor_content),
-                addresses(options),
-                options.grpc_max_threads or 4 * (os.cpu_count() or 1),
-                options.enable_grpc_healthcheck_service,
-            )
-        )
+        server, rest = _bound(options, manager)
         server.start()
         _say(f"Running gRPC ModelServer at {options.listen_address}:{server.port} ...", 0)
+        if rest:
+            rest.start()
+            _say(f"Exporting HTTP/REST API at:localhost:{rest.port} ...", 0)
         log.info("%s: finishing the calls in flight", signals.get())
+        if rest:
+            rest.stop_accepting()
         server.drain(manager)
+        if rest:
+            rest.drain()
     finally:
         poller.stop()
         manager.close()
@@ -168,11 +167,35 @@ def _not_available(failed: dict[str, dict[int, tuple[Any, ServingError | None]]]
     return ServingError(grpc.StatusCode.UNKNOWN, text)
 
 
-def _bound(build: Callable[[], Any]) -> Any:
+def _bound(options: Options, manager: Any) -> tuple[Any, Any]:
+    """The gRPC server and, if it is wanted, the REST server, with their ports bound.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT: a port can't be bound.
+    """
+    from server.model_server.rest import Rest
+    from server.model_server.rest_http import RestServer
+    from server.model_server.service import build, methods
+
+    threads = 4 * (os.cpu_count() or 1)
     try:
-        return build()
+        server = build(
+            methods(manager, options.enable_serialization_as_tensor_content),
+            addresses(options),
+            options.grpc_max_threads or threads,
+            options.enable_grpc_healthcheck_service,
+        )
     except RuntimeError as error:
         raise invalid_argument(f"Failed to BuildAndStart gRPC server: {error}") from error
+    if not options.rest_api_port:
+        return server, None
+    answers = Rest(
+        manager,
+        options.rest_api_num_threads or threads,
+        options.rest_api_timeout_in_ms / 1000 or None,
+        options.rest_api_enable_cors_support,
+    )
+    return server, RestServer(options.listen_address, options.rest_api_port, answers)
 
 
 def _mention(parsed: Parsed) -> None:

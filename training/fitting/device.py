@@ -49,9 +49,12 @@ def choose(wanted: Literal["auto", "cpu", "gpu"] = "auto", replicas: int = 1) ->
         replicas: with processors alone: divide them into this many logical devices.
 
     Raises:
-        DeviceError: there is no GPU and one was asked for, or TF_CONFIG is wrong.
+        DeviceError: there is no GPU and one was asked for, the options don't go together, or
+            TF_CONFIG is wrong.
     """
     gpus = tf.config.list_physical_devices("GPU")
+    if replicas > 1 and wanted != "cpu":
+        raise DeviceError("--replicas divides the processor: it goes with --device cpu")
     unused = "" if gpus else _gpus_of_the_machine()
     if wanted == "gpu" and not gpus:
         raise DeviceError(f"--device gpu: TensorFlow finds no GPU. {_advice(unused)}")

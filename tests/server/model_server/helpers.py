@@ -1,8 +1,12 @@
 """What the tests of the embedded model server share: tiny SavedModels, requests, waiting."""
 
+import contextlib
+import http.client
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +25,8 @@ from server.model_server.config import ModelConfig
 from server.model_server.flags import Options
 from server.model_server.manager import Manager, Retries
 from server.model_server.program import make_loader
+from server.model_server.rest import Rest
+from server.model_server.rest_http import RestServer
 from server.model_server.service import build, methods
 from server.model_server.source import Poller
 
@@ -103,6 +109,78 @@ def save_convolution(folder: Path) -> None:
     tf.saved_model.save(module, str(folder), signatures={"serving_default": module.classify})
 
 
+def save_neuron(folder: Path) -> None:
+    """x float32 [N, 1] → y float32 [N, 1] = 1.1 x + 0.25."""
+
+    class Neuron(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None, 1], tf.float32, name="x")])
+        def predict(self, x: Any) -> Any:
+            return {"y": x * 1.1 + 0.25}
+
+    module = Neuron()
+    tf.saved_model.save(module, str(folder), signatures={"serving_default": module.predict})
+
+
+def save_features(folder: Path) -> None:
+    """images uint8 [N, 8, 8, 3] → features float32 [N, 4, 4, 2], a convolution with steps of 2."""
+
+    class Features(tf.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.kernel = tf.Variable(tf.random.stateless_normal([3, 3, 3, 2], [3, 4]))
+
+        @tf.function(input_signature=[tf.TensorSpec([None, 8, 8, 3], tf.uint8, name="images")])
+        def extract(self, images: Any) -> Any:
+            pixels = tf.cast(images, tf.float32) / 255.0
+            return {"features": tf.nn.relu(tf.nn.conv2d(pixels, self.kernel, 2, "SAME"))}
+
+    module = Features()
+    tf.saved_model.save(module, str(folder), signatures={"serving_default": module.extract})
+
+
+def save_mixed(folder: Path) -> None:
+    """Three inputs of [N], `text`, `flag` and `number` (int64), given back in several dtypes."""
+
+    class Mixed(tf.Module):
+        @tf.function(
+            input_signature=[
+                tf.TensorSpec([None], tf.string, name="text"),
+                tf.TensorSpec([None], tf.bool, name="flag"),
+                tf.TensorSpec([None], tf.int64, name="number"),
+            ]
+        )
+        def give_back(self, text: Any, flag: Any, number: Any) -> Any:
+            return {
+                "text": text,
+                "text_bytes": text,
+                "flag": flag,
+                "number": number,
+                "half": tf.cast(number, tf.float16) / 10,
+                "root": tf.sqrt(tf.cast(number, tf.float64)),
+            }
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.float16, name="x")])
+        def small(self, x: Any) -> Any:
+            return {"y": tf.cast(x, tf.uint16)}
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.int32, name="x")])
+        def short(self, x: Any) -> Any:
+            return {"y": tf.cast(x, tf.uint16)}
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
+        def uneven(self, x: Any) -> Any:
+            return {"all": x, "one": x[:1]}
+
+    module = Mixed()
+    signatures = {
+        "serving_default": module.give_back,
+        "small": module.small,
+        "short": module.short,
+        "uneven": module.uneven,
+    }
+    tf.saved_model.save(module, str(folder), signatures=signatures)
+
+
 def add_defaults(folder: Path, signature: str, alias: str, values: Sequence[float]) -> None:
     """Give an input of a saved signature a default, which Python's API can't."""
     from tensorflow.core.protobuf import saved_model_pb2
@@ -154,6 +232,35 @@ def ones(rows: int = 1) -> np.ndarray:
     return np.ones((rows, 4), np.float32)
 
 
+Answer = tuple[int, Any]
+"""What REST answered: the status, and the parsed body."""
+
+
+def rest_call(
+    port: int, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
+) -> Answer:
+    """One REST request on a connection of its own; a body that isn't bytes is sent as JSON."""
+    data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    with contextlib.closing(connection):
+        connection.request(method, path, data, headers or {})
+        response = connection.getresponse()
+        return response.status, json.loads(response.read() or "null")
+
+
+@contextmanager
+def rest_running(manager: Any, **settings: Any) -> Iterator[RestServer]:
+    """A REST server in this process on a free port."""
+    settings = {"threads": 4, "timeout_seconds": PATIENCE} | settings
+    server = RestServer("127.0.0.1", 0, Rest(manager, **settings))
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop_accepting()
+        server.drain(patience_seconds=1.0)
+
+
 class Api:
     """The stubs of a running server, and what a call answered."""
 
@@ -164,6 +271,22 @@ class Api:
 
     def predict(self, *args: Any, **kwargs: Any) -> Any:
         return self.prediction.Predict(request_for(*args, **kwargs), timeout=PATIENCE)
+
+
+@dataclass
+class Served:
+    """The same models on two ports."""
+
+    api: Api
+    manager: Manager
+    port: int
+
+    def call(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return rest_call(self.port, method, path, body, named)
+
+    def predict(self, model: str, body: Any) -> Answer:
+        return self.call("POST", f"/v1/models/{model}:predict", body)
 
 
 def refusal(call: Callable[[], Any]) -> tuple[str, str]:

@@ -26,9 +26,9 @@ def test_values() -> None:
 
 
 def test_unknown_and_ignored() -> None:
-    parsed = parse(["--port", "1", "--nonsense=2", "word", "--rest_api_port=8501"])
+    parsed = parse(["--port", "1", "--nonsense=2", "word", "--num_load_threads=2"])
     assert parsed.unknown == ("--port", "1", "--nonsense=2", "word")
-    assert parsed.ignored == ("--rest_api_port=8501",)
+    assert parsed.ignored == ("--num_load_threads=2",)
     assert parsed.options == Options()
 
 
@@ -42,6 +42,9 @@ def test_unknown_and_ignored() -> None:
         "--version=1",
         "--enable_model_warmup=",
         "--rest_api_port=x",
+        "--rest_api_port=70000",
+        "--rest_api_timeout_in_ms=-1",
+        "--num_load_threads=x",
         "--file_system_poll_wait_seconds=nan",
     ],
 )

@@ -102,7 +102,7 @@ def test_from_start_to_drain(publish: Callable[..., Path], tmp_path: Path) -> No
         f"--model_base_path={base}",
         "--model_name=m",
         "--file_system_poll_wait_seconds=0.1",
-        "--rest_api_port=8501",
+        "--num_load_threads=2",
         "--nonsense",
     ]
     with started(*flags) as process:
@@ -113,7 +113,7 @@ def test_from_start_to_drain(publish: Callable[..., Path], tmp_path: Path) -> No
         assert process.port() == port
         assert process.lines[:2] == [
             "unknown argument: --nonsense",
-            "ignored, without effect here: --rest_api_port=8501",
+            "ignored, without effect here: --num_load_threads=2",
         ]
         ours = re.compile(r"[-0-9: ,]+ (INFO|WARNING) |Running ")
         assert all(ours.match(line) for line in process.lines[2:]), process.lines

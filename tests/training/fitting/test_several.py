@@ -112,6 +112,14 @@ def test_a_gpu_that_was_asked_for_has_to_be_there(tmp_path: Path, three_colours:
     assert "--device gpu: TensorFlow finds no GPU" in err
 
 
+def test_replicas_are_of_the_processor(tmp_path: Path, three_colours: Path) -> None:
+    options = ("--device", "auto", "--replicas", "2")
+    process = start(tmp_path, "digits-cnn", three_colours, *options)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "--replicas divides the processor: it goes with --device cpu" in err
+
+
 def test_no_gpu_is_a_note(tmp_path: Path, three_colours: Path) -> None:
     process = start(
         tmp_path, "digits-cnn", three_colours, "--device", "auto", CUDA_VISIBLE_DEVICES=""

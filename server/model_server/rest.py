@@ -1,0 +1,193 @@
+"""The REST API without its sockets: from method, path and body to status and body."""
+
+import json
+import logging
+import re
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+import grpc
+from google.protobuf.json_format import MessageToDict
+from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    predict_pb2,
+)
+
+from server.model_server import metadata, predict, status
+from server.model_server.choose import chosen
+from server.model_server.errors import ServingError, cut, invalid_argument, unimplemented
+from server.model_server.manager import Manager
+from server.model_server.rest_json import parse, read_inputs, signature_name, write_outputs
+from server.model_server.tensors import decode
+
+log = logging.getLogger(__name__)
+
+HTTP_STATUS = {
+    grpc.StatusCode.INVALID_ARGUMENT: 400,
+    grpc.StatusCode.FAILED_PRECONDITION: 400,
+    grpc.StatusCode.OUT_OF_RANGE: 400,
+    grpc.StatusCode.UNAUTHENTICATED: 401,
+    grpc.StatusCode.PERMISSION_DENIED: 403,
+    grpc.StatusCode.NOT_FOUND: 404,
+    grpc.StatusCode.ALREADY_EXISTS: 409,
+    grpc.StatusCode.ABORTED: 409,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
+    grpc.StatusCode.CANCELLED: 499,
+    grpc.StatusCode.UNIMPLEMENTED: 501,
+    grpc.StatusCode.UNAVAILABLE: 503,
+    grpc.StatusCode.DEADLINE_EXCEEDED: 504,
+}
+"""The rest are 500."""
+
+_WHICH = r"(?:/versions/(?P<version>[0-9]+)|/labels/(?P<label>[^/:]+))?"
+_POST = re.compile(
+    rf"/v1/models/(?P<name>[^/:]+){_WHICH}:(?P<action>classify|regress|predict)", re.IGNORECASE
+)
+_GET = re.compile(
+    rf"/v1/models(?:/(?P<name>[^/:]+))?{_WHICH}(?:/(?P<action>metadata))?", re.IGNORECASE
+)
+
+_LARGEST = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer: the HTTP status, and JSON."""
+
+    status: int
+    body: bytes
+
+
+def refused(status_code: int, text: str) -> Reply:
+    """An answer that says what went wrong, in the form that every error has."""
+    return Reply(status_code, json.dumps({"error": cut(text)}).encode())
+
+
+class Rest:
+    """Answers requests, from any number of threads.
+
+    Args:
+        manager: Holds the models.
+        threads: How many requests are worked on at the same time; more wait for their turn.
+        timeout_seconds: After which a request is given up, waiting included; None never.
+        cors: Whether web pages of other origins may ask, so that OPTIONS is answered.
+    """
+
+    def __init__(
+        self, manager: Manager, threads: int, timeout_seconds: float | None, cors: bool = False
+    ) -> None:
+        self._manager = manager
+        self._turns = threading.BoundedSemaphore(threads)
+        self._timeout_seconds = timeout_seconds
+        self.cors = cors
+
+    def answer(self, method: str, path: str, body: bytes) -> Reply:
+        """Answer a request; whatever goes wrong becomes an answer, too."""
+        path = re.split("[?#]", path, maxsplit=1)[0]
+        if not path.lower().startswith("/v1/"):
+            return refused(404, f"Not found: {method} {path}")
+        if method == "OPTIONS" and self.cors:
+            return Reply(200, b"")
+        try:
+            return Reply(200, self._answer(method, path, body))
+        except ServingError as error:
+            return refused(HTTP_STATUS.get(error.code, 500), error.text)
+        except Exception:
+            log.exception("%s %r failed in an unexpected way", method, path)
+            return refused(500, "internal error, see the server's log")
+
+    def _answer(self, method: str, path: str, body: bytes) -> bytes:
+        pattern = {"GET": _GET, "POST": _POST}.get(method)
+        found = pattern.fullmatch(path) if pattern else None
+        if found is None:
+            raise invalid_argument(f"Malformed request: {method} {path}")
+        action = (found["action"] or "").lower()
+        if method == "POST":
+            return self._post(found, action, body)
+        if not found["name"]:
+            raise invalid_argument("Missing model name in request.")
+        return self._metadata(found) if action else self._status(found)
+
+    def _post(self, found: re.Match[str], action: str, body: bytes) -> bytes:
+        if action != "predict":
+            raise unimplemented(f"{action.capitalize()} is not offered yet by this model server")
+        if self._timeout_seconds is None:
+            with self._turns:
+                return self._predict(found, body, None)
+        end = time.monotonic() + self._timeout_seconds
+        if not self._turns.acquire(timeout=self._timeout_seconds):
+            raise ServingError(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
+        try:
+            return self._predict(found, body, end)
+        finally:
+            self._turns.release()
+
+    def _predict(self, found: re.Match[str], body: bytes, end: float | None) -> bytes:
+        request = predict_pb2.PredictRequest()
+        _fill_spec(request.model_spec, found)
+        document = parse(body)
+        name = signature_name(document) or predict.DEFAULT_SIGNATURE
+        with chosen(self._manager, request) as servable:
+            if name not in servable.signatures:
+                raise invalid_argument(
+                    f'Serving signature name: "{name}" not found in signature def'
+                )
+            request.model_spec.signature_name = name
+            inputs = servable.signatures[name].inputs
+            if not inputs:
+                shown = signature_name(document) or "DEFAULT"
+                raise invalid_argument(f"Failed to get input map for signature: {shown}")
+            dtypes = {alias: info.dtype for alias, info in inputs.items()}
+            form, tensors = read_inputs(document, dtypes)
+            for alias, tensor in tensors.items():
+                request.inputs[alias].CopyFrom(tensor)
+            seconds = None if end is None else end - time.monotonic()
+            if seconds is not None and seconds <= 0:
+                raise ServingError(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
+            response = predict.predict(servable, request, seconds, as_content=True)
+        outputs = {alias: decode(tensor) for alias, tensor in response.outputs.items()}
+        return write_outputs(outputs, form)
+
+    def _status(self, found: re.Match[str]) -> bytes:
+        request = get_model_status_pb2.GetModelStatusRequest()
+        _fill_spec(request.model_spec, found)
+        return _json(_as_dict(status.model_status(self._manager, request)))
+
+    def _metadata(self, found: re.Match[str]) -> bytes:
+        request = get_model_metadata_pb2.GetModelMetadataRequest()
+        _fill_spec(request.model_spec, found)
+        with chosen(self._manager, request) as servable:
+            response = metadata.metadata(servable, request.model_spec.name)
+        signatures = get_model_metadata_pb2.SignatureDefMap()
+        response.metadata[metadata.SIGNATURES].Unpack(signatures)
+        return _json(
+            {
+                "model_spec": _as_dict(response.model_spec),
+                "metadata": {metadata.SIGNATURES: _as_dict(signatures)},
+            }
+        )
+
+
+def _fill_spec(spec: Any, found: re.Match[str]) -> None:
+    spec.name = unquote(found["name"])
+    if found["version"]:
+        # Long digits first: Python refuses to read more than a few thousand.
+        if len(found["version"]) > 100 or int(found["version"]) > _LARGEST:
+            raise invalid_argument(f"Failed to convert version: {found['version']} to numeric.")
+        spec.version.value = int(found["version"])
+    if found["label"]:
+        spec.version_label = unquote(found["label"])
+
+
+def _as_dict(message: Any) -> dict[str, Any]:
+    return MessageToDict(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, indent=1).encode()
