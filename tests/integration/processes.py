@@ -94,15 +94,15 @@ def started(command: Sequence[str], log: Path, **variables: str) -> Iterator[Run
 
 @contextmanager
 def model_server(
-    models: Path, names: Sequence[str], scratch: Path
+    models: Path, names: Sequence[str], scratch: Path, *more: str
 ) -> Iterator[tuple[Running, str]]:
-    """An embedded model server; gives it and its address."""
+    """An embedded model server, with more flags; gives it and its address."""
     from server.up import model_config
 
     config = scratch / "models.config"
     config.write_text(model_config(models, names))
     flags = (f"--model_config_file={config}", "--port=0", "--max_num_load_retries=0")
-    flags += ("--file_system_poll_wait_seconds=0.1",)
+    flags += ("--file_system_poll_wait_seconds=0.1", *more)
     with started((*LINCE, "model-server", *flags), scratch / "model-server.log") as running:
 
         def port() -> str | None:
