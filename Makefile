@@ -32,8 +32,8 @@ test-all: dev
 	$(PYTEST)
 
 bench: dev
-	PYTHONPATH=. $(BIN)/python tests/bench/input_pipeline.py
-	PYTHONPATH=. $(BIN)/python tests/bench/feature_cache.py
+	$(BIN)/python -m tests.bench.input_pipeline
+	$(BIN)/python -m tests.bench.feature_cache
 
 check: dev
 	$(BIN)/ruff format --check .

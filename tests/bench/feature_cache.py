@@ -1,6 +1,6 @@
 """What a head on a frozen backbone costs: 20 epochs on cached features, in passes over the images.
 
-python tests/bench/feature_cache.py [--data DIR] [--weights FILE --alpha A] [--epochs N]
+python -m tests.bench.feature_cache [--data DIR] [--weights FILE --alpha A] [--epochs N]
 
 A pass is each picture once through the backbone, measured before and after; the fit is
 mobilenet-v2-transfer's, its features and all.
