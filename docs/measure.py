@@ -14,6 +14,7 @@ import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -126,19 +127,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     for kind in ("flowers", "mnist", "mobilenet", "inception"):
         parser.add_argument(f"--{kind}", type=Path)
+    parser.add_argument("--most-seeds", type=int, default=3, help="of each measurement")
     parser.add_argument("names", nargs="*", help="of measurements; all unless given")
     given = vars(parser.parse_args())
     names = given["names"] or [each.name for each in MEASUREMENTS]
     for measurement in MEASUREMENTS:
         if measurement.name not in names:
             continue
-        for seed in measurement.seeds:
+        for seed in measurement.seeds[: given["most_seeds"]]:
             done = {(result.name, result.seed) for result in read()}
             if (measurement.name, seed) not in done:
                 _keep(_fit(measurement, seed, given))
 
 
-def _fit(measurement: Measurement, seed: int, given: dict[str, Path | None]) -> Result:
+def _fit(measurement: Measurement, seed: int, given: dict[str, Any]) -> Result:
     command = [sys.executable, "-m", "lince", "train", measurement.recipe, "--seed", str(seed)]
     command += measurement.options
     for option, key in (("--data", measurement.data), ("--weights", measurement.weights)):
