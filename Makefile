@@ -4,6 +4,7 @@ VENV := $(or $(LINCE_VENV),.venv)
 BIN := $(VENV)/bin
 # Tests that start real processes or fit models; "make check" leaves them out.
 PYTEST := $(BIN)/python -m pytest
+UNIT_TESTS := $(PYTEST) -q --numprocesses 2 --dist loadfile -m "not slow and not integration"
 
 .PHONY: help run test test-all bench check format setup dev clean
 
@@ -26,7 +27,8 @@ run: setup
 	@exec $(BIN)/lince run
 
 test: dev
-	$(PYTEST) -m "not slow"
+	$(UNIT_TESTS)
+	$(PYTEST) -m "integration and not slow"
 
 test-all: dev
 	$(PYTEST)
@@ -42,7 +44,7 @@ check: dev
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/deptry .
 	scripts/protos --check
-	$(PYTEST) -q --numprocesses 2 --dist loadfile -m "not slow and not integration"
+	$(UNIT_TESTS)
 
 format: dev
 	$(BIN)/ruff format .
