@@ -13,7 +13,7 @@ from lince.shared import load_tensorflow, run_folder, say, settings_of_environme
 @click.argument("name", required=False)
 @click.option("--expand", is_flag=True, help="Show a backbone's layers too.")
 def recipes(name: str | None, expand: bool) -> None:
-    """Show the recipe table, or one recipe with its layers, shapes and parameters."""
+    """Show the recipes, or one with its layers, shapes and parameters."""
     from training.recipes import find
     from training.show import recipe_card, recipe_table
 
@@ -36,7 +36,7 @@ def recipes(name: str | None, expand: bool) -> None:
 @click.command()
 @click.argument("name", required=False)
 def datasets(name: str | None) -> None:
-    """Show the data sets, or one of them: source, license, classes, counts and checksums."""
+    """Show the data sets, or one with its license, counts and checksums."""
     from training.show import dataset_card, dataset_table
 
     for line in dataset_table() if name is None else dataset_card(name):
@@ -55,7 +55,10 @@ def datasets(name: str | None) -> None:
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=1, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("preview.png"))
 def preview(picture: Path, augment: str, side: int, seed: int, out: Path) -> None:
-    """Draw a picture and nine augmented versions of it, as training would see them."""
+    """Draw a picture and nine augmented versions of it.
+
+    They are what training would see of it; the exported model has no augmentation.
+    """
     from contract.files import write_whole
     from contract.pixels import PixelSpec, decode
 

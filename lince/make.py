@@ -79,7 +79,7 @@ _TRAIN_OPTIONS = [
     ),
     click.option("--class-weights", is_flag=True, help="Let rare classes count as much as others."),
     click.option(
-        "--stop-at-accuracy", type=_SHARE.__class__(0, 1), help="Stop once training reaches this."
+        "--stop-at-accuracy", type=click.FloatRange(0, 1), help="Stop once training reaches this."
     ),
     click.option(
         "--patience", type=_COUNT, help="Stop after so many epochs without a better validation."

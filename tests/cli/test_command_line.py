@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 import lince
+from tests.pictures import picture
 
 VERBS = sorted(lince.cli.commands)
 
@@ -62,6 +64,10 @@ def test_model_server_help_is_its_own() -> None:
         (("train", "digits-cnn", "--epochs", "0"), 2, "--epochs"),
         (("train", "flowers-cnn", "--data", "nowhere"), 3, "nowhere"),
         (("evaluate", "nowhere"), 1, "nowhere"),
+        (("resume", "nowhere"), 1, "nowhere"),
+        (("report", "nowhere"), 1, "nowhere"),
+        (("compare", "nowhere"), 1, "nowhere"),
+        (("preview", "nowhere"), 1, "nowhere"),
         (("export", "nowhere"), 1, "nowhere"),
         (("verify", "nobody"), 1, "nobody"),
         (("recipes", "nobody"), 1, "nobody"),
@@ -90,6 +96,20 @@ def test_recipes_and_models(tmp_path: Path) -> None:
     assert "(None, 30976)" in shown
     assert "parameters: 3,989,285, of which" in shown
     assert "no models" in run("models", LINCE_MODELS_DIR=str(tmp_path)).stderr
+
+
+@pytest.mark.integration
+def test_a_preview_is_a_picture(tmp_path: Path) -> None:
+    (tmp_path / "p.png").write_bytes(picture(size=(60, 40)))
+    out = tmp_path / "preview.png"
+    done = run("preview", str(tmp_path / "p.png"), "--augment", "document-b", "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{out}\n"
+    with Image.open(out) as image:
+        assert image.width > 2 * image.height
+    (tmp_path / "p.png").write_bytes(b"no picture")
+    done = run("preview", str(tmp_path / "p.png"))
+    assert (done.returncode, "no known image format" in done.stderr) == (1, True)
 
 
 def test_data_sets() -> None:
