@@ -74,8 +74,8 @@ def _compare(loaded: Any, manifest: Manifest, run: RunFolder) -> Verification:
     inputs, _ = run.test_set()
     model = keras.models.load_model(run.inference_model, compile=False)
     ports, serve = signatures.ports(manifest), loaded.signatures["serving_default"]
-    largest, scale, same = [0.0], 1.0, 0
     classifies = manifest.task == "classification"
+    largest, scale, same = [0.0], 1.0 if classifies else 0.0, 0
     for start in range(0, len(inputs), _BATCH):
         batch = tf.constant(inputs[start : start + _BATCH])
         expected = model(batch, training=False).numpy()
@@ -88,7 +88,7 @@ def _compare(loaded: Any, manifest: Manifest, run: RunFolder) -> Verification:
     return Verification(
         examples=len(inputs),
         # Not Python's max, which passes over not-a-number.
-        largest_difference=float(np.max(largest)) / scale,
+        largest_difference=float(np.max(largest)) / (scale or 1.0),
         allowed=TOLERANCE if manifest.backbone is None else DEEP_TOLERANCE,
         same_labels=same if classifies else None,
     )

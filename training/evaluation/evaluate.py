@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,16 +38,21 @@ def evaluate(run: RunFolder, say: Say) -> Manifest:
     to.
 
     Raises:
-        RunError: this is no run folder, or it has no checkpoint that can be read.
+        RunError: this is no run folder, it has no checkpoint that can be read, or the fit diverged.
     """
     config = read_config(run)
     recipe = replace(without_download(config.recipe), precision="float32")
     tf.config.experimental.enable_tensor_float_32_execution(False)
     network, stage, epoch, kept = _best(run, recipe, config)
     run.reopen()
-    network.inference.save(run.inference_model)
     inputs, targets = run.test_set()
     outputs = _outputs(network, inputs, recipe.batch)
+    if not np.isfinite(outputs).all():
+        raise RunError(
+            f"{run.folder}: the model answers with what is no number: its fit diverged, and a"
+            " smaller learning rate may help"
+        )
+    network.inference.save(run.inference_model)
     run.save_outputs(outputs)
     report = _report(run, config, targets, outputs)
     write_whole(run.report, msgspec.json.format(msgspec.json.encode(report)))
@@ -63,15 +69,26 @@ def _best(run: RunFolder, recipe: Recipe, config: RunConfig) -> tuple[Network, i
     if network.backbone is not None:
         _load_backbone(run, network)
     found = states(run.checkpoints)
-    if not config.counts.validation:  # the last one counts, and it is a checkpoint only at the end
-        found = sorted([*found, *states(run.backup)], reverse=True)
+    newest = states(run.backup)[:1]
+    # The last epoch counts where nothing is held out, else the best: a kill may have come before
+    # its state was made a checkpoint.
+    if newest and (not config.counts.validation or _is_best(run, recipe, newest[0][1])):
+        found = sorted([*found, *newest], reverse=True)
     for stage, epoch, path in found:
         try:
             load(network, recipe, path)
         except (OSError, ValueError, KeyError, RuntimeError):  # all are h5py's
+            if network.backbone is not None:  # a part of it may have been loaded
+                _load_backbone(run, network)
             continue
         return network, stage, epoch, path
     raise RunError(f"{run.folder}: has no checkpoint that can be read")
+
+
+def _is_best(run: RunFolder, recipe: Recipe, epoch: int) -> bool:
+    monitor = "val_loss" if recipe.task == "regression" else "val_accuracy"
+    values = [row.get(monitor, math.nan) for row in histories.read(run.history)[:epoch]]
+    return histories.best_of(values, monitor) == epoch - 1
 
 
 def _load_backbone(run: RunFolder, network: Network) -> None:

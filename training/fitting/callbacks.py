@@ -92,6 +92,9 @@ class Keep(keras.callbacks.Callback):
 
     def _is_better(self, value: float) -> bool:
         assert self._monitor is not None
+        # Not-a-number beats nothing, but the first state has to be kept whatever it is worth.
+        if math.isnan(value):
+            return not states(self._run.checkpoints)
         down = self._monitor.endswith("loss")
         if self._best is None or (value < self._best if down else value > self._best):
             self._best = value
@@ -116,9 +119,13 @@ class Interrupt(keras.callbacks.Callback):
 
     wanted = False
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
+    def check(self) -> None:
+        """Raises KeyboardInterrupt where it was asked for."""
         if self.wanted:
             raise KeyboardInterrupt
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
+        self.check()
 
 
 @contextlib.contextmanager

@@ -39,15 +39,17 @@ def class_weights(
     """Returns weights by class with which all classes count alike; None where not asked for.
 
     Args:
-        targets: classes of the training pictures [N], every class among them.
+        targets: classes of the training pictures [N]; one that none of them has gets 1.
     """
     if not recipe.class_weights:
         return None
     from sklearn.utils.class_weight import compute_class_weight
 
-    classes = np.arange(len(labels))
-    weights = compute_class_weight("balanced", classes=classes, y=targets)
-    return dict(enumerate(weights.tolist()))
+    there = np.unique(targets)
+    weights = compute_class_weight("balanced", classes=there, y=targets)
+    return dict.fromkeys(range(len(labels)), 1.0) | dict(
+        zip(there.tolist(), weights.tolist(), strict=True)
+    )
 
 
 def _loss(recipe: Recipe, classes: int) -> Any:

@@ -7,7 +7,7 @@ same pictures and backbone costs none.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,12 @@ _BATCH = 64
 
 
 def cached(
-    extractor: keras.Model, what: str, data: DataSet, cache: Path, say: Say
+    extractor: keras.Model,
+    what: str,
+    data: DataSet,
+    cache: Path,
+    say: Say,
+    check: Callable[[], None] = lambda: None,
 ) -> NDArray[np.float32]:
     """Returns the features of every picture of a data set, float32 [N, …], memory-mapped.
 
@@ -33,6 +38,7 @@ def cached(
         extractor: uint8 [N, H, W, C] → features [N, …]; nothing of it is trained.
         what: tells this extractor's layers and these pictures from all others; the weights are
             told apart here.
+        check: called after each batch; may raise to stop.
 
     Raises:
         DataError: the disk has no room for them.
@@ -57,6 +63,7 @@ def cached(
             np.lib.format.write_array_header_1_0(file, header)
             for features in _compute(extractor, data.inputs):
                 file.write(np.ascontiguousarray(features).data)
+                check()
             file.flush()
     except OSError as error:
         if error.errno not in DISK_FULL:

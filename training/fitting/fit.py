@@ -21,7 +21,7 @@ from training.data.catalog import load
 from training.data.dataset import DataRequest, DataSet, Say
 from training.data.duplicates import find_duplicates
 from training.data.split import Split, split
-from training.errors import RunError
+from training.errors import RecipeError, RunError
 from training.fitting import device as devices
 from training.fitting.device import Device
 from training.fitting.options import FitOptions, apply
@@ -64,6 +64,7 @@ def train(
     if not (recipe.test_share or data.own_test or data.own_validation):
         recipe = replace(recipe, test_share=_TEST_SHARE)
     parts = _divide(recipe, data, tiny=options.tiny)
+    _check(recipe, parts, device)
     with _folder(runs, recipe, device) as folder:
         config = RunConfig(
             recipe=recipe,
@@ -138,6 +139,20 @@ def _with_blocks_named(recipe: Recipe) -> Recipe:
         replace(each, unfreeze=name) if each.unfreeze == "" else each for each in recipe.stages
     )
     return replace(recipe, stages=tuple(stages))
+
+
+def _check(recipe: Recipe, parts: Split, device: Device) -> None:
+    if recipe.patience is not None and not len(parts.validation):
+        raise RecipeError(
+            f"{recipe.name}: --patience watches the validation, and none is held out:"
+            " add --validation 0.1"
+        )
+    replicas = device.strategy.num_replicas_in_sync
+    if recipe.stages and recipe.batch % replicas:
+        raise RecipeError(
+            f"a batch of {recipe.batch} can't be divided evenly among {replicas} devices:"
+            f" --batch {max(1, recipe.batch // replicas) * replicas} can"
+        )
 
 
 def _say_device(device: Device, recipe: Recipe, say: Say) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -42,6 +43,9 @@ def append(path: Path, row: Row) -> None:
         if not file.tell():
             writer.writeheader()
         writer.writerow(row)
+        file.flush()
+        # The state of the epoch is on the disk when this row is, never without it.
+        os.fsync(file.fileno())
 
 
 def cut(path: Path, epochs: int) -> None:

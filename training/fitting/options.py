@@ -152,11 +152,6 @@ def _backbone(recipe: Recipe, options: FitOptions) -> Backbone | None:
 
 
 def _check(recipe: Recipe) -> None:
-    if recipe.patience is not None and not recipe.validation_share and recipe.task != "features":
-        raise RecipeError(
-            f"{recipe.name}: --patience watches the validation, and none is held out:"
-            " add --validation 0.1"
-        )
     if recipe.task == "classification":
         return
     for name in ("augmentation", "stop_at_accuracy", "class_weights"):

@@ -67,6 +67,8 @@ def start_point(run: RunFolder) -> Start:
         RunError: it is finished, or no epoch of it is.
     """
     for stage, epoch, path in callbacks.states(run.backup):
+        if len(histories.read(run.history)) < epoch:
+            raise RunError(f"{run.history}: has not the {epoch} epochs that {path.name} speaks of")
         return Start(stage, epoch, path)
     if callbacks.states(run.checkpoints):
         raise RunError(f"{run.folder}: its fit is finished; `lince evaluate` evaluates it")
@@ -134,8 +136,9 @@ def _fit_stage(
     rows = [row for row in histories.read(run.history) if row["stage"] == number]
     if len(rows) >= stage.epochs or histories.over(rows, stage, job.recipe, job.monitor):
         return
-    learn, check = _examples(job, network, stage)
-    steps = math.ceil(len(learn.positions) / batch)
+    learn, check = _examples(job, network, stage, stop)
+    replicas = job.device.strategy.num_replicas_in_sync
+    steps = math.ceil(stream.usable(len(learn.positions), batch, replicas) / batch)
     if network.backbone is not None:
         unfreeze(network.backbone, stage.unfreeze)
     model = trained(network, job.recipe, number)
@@ -148,9 +151,16 @@ def _fit_stage(
             model.load_weights(start.weights)
     last = start.epoch - len(rows) + stage.epochs  # of all stages so far
     model.fit(
-        stream.shuffled(learn, batch, first_epoch=start.epoch, epochs=last, seed=job.recipe.seed),
+        stream.shuffled(
+            learn,
+            batch,
+            first_epoch=start.epoch,
+            epochs=last,
+            seed=job.recipe.seed,
+            replicas=replicas,
+        ),
         steps_per_epoch=steps,
-        validation_data=stream.in_order(check, batch) if len(check.positions) else None,
+        validation_data=stream.in_order(check, batch, replicas) if len(check.positions) else None,
         initial_epoch=start.epoch,
         epochs=last,
         class_weight=class_weights(job.recipe, job.data.targets[job.parts.train], job.data.labels),
@@ -162,13 +172,17 @@ def _fit_stage(
         job.say(f"stopped after epoch {len(histories.read(run.history))}: {why}")
 
 
-def _examples(job: Job, network: Network, stage: Stage) -> tuple[Examples, Examples]:
+def _examples(
+    job: Job, network: Network, stage: Stage, stop: callbacks.Interrupt
+) -> tuple[Examples, Examples]:
     """What a stage learns from, and what it is checked with."""
     inputs = job.data.inputs
     if network.extractor is not None and stage.unfreeze is None:
         if job.recipe.augmentation is None:
             what = f"{job.config.fingerprint} {job.recipe.backbone} {job.recipe.precision}"
-            inputs = features.cached(network.extractor, what, job.data, job.cache, job.say)
+            inputs = features.cached(
+                network.extractor, what, job.data, job.cache, job.say, stop.check
+            )
         else:
             job.say(
                 "features: not cached, since augmentation makes every epoch's pictures new; each"

@@ -29,8 +29,17 @@ class Examples:
     one_hot: int = 0
 
 
+def usable(count: int, batch: int, replicas: int) -> int:
+    """Returns how many of so many examples make batches that divide evenly among replicas.
+
+    A replica without an example stops the fit, or makes batch normalisation's mean a division by
+    zero. Of an epoch at most `replicas` − 1 examples are left out, others in each epoch.
+    """
+    return count - count % batch % replicas
+
+
 def shuffled(
-    examples: Examples, batch: int, *, first_epoch: int, epochs: int, seed: int
+    examples: Examples, batch: int, *, first_epoch: int, epochs: int, seed: int, replicas: int = 1
 ) -> tf.data.Dataset:
     """Streams (inputs [B, …], targets [B, …]) over epochs `first_epoch` to `epochs` − 1.
 
@@ -39,18 +48,20 @@ def shuffled(
     batch never spans two.
     """
     positions = tf.constant(examples.positions)
+    count = usable(len(examples.positions), batch, replicas)
 
     def epoch(number: tf.Tensor) -> tf.data.Dataset:
         order = tf.random.experimental.stateless_shuffle(positions, seed=tf.stack([seed, number]))
-        return tf.data.Dataset.from_tensor_slices(order).batch(batch)
+        return tf.data.Dataset.from_tensor_slices(order[:count]).batch(batch)
 
     numbers = tf.data.Dataset.range(first_epoch, epochs, output_type=tf.int64)
     return _read(numbers.flat_map(epoch), examples)
 
 
-def in_order(examples: Examples, batch: int) -> tf.data.Dataset:
+def in_order(examples: Examples, batch: int, replicas: int = 1) -> tf.data.Dataset:
     """Streams (inputs [B, …], targets [B, …]) once, in order."""
-    positions = tf.data.Dataset.from_tensor_slices(examples.positions).batch(batch)
+    chosen = examples.positions[: usable(len(examples.positions), batch, replicas)]
+    positions = tf.data.Dataset.from_tensor_slices(chosen).batch(batch)
     return _read(positions, examples)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -13,8 +14,10 @@ from contract.run_folder import RunFolder
 from tests.training.helpers import KERAS_AND_NUMPY, class_folders, run_of
 from training.data.catalog import load
 from training.data.dataset import DataRequest
+from training.errors import RecipeError, RunError
 from training.evaluation.report import read_report
 from training.fitting import history as histories
+from training.fitting.compiling import class_weights
 from training.recipes import find
 from training.run import read_facts
 
@@ -275,6 +278,27 @@ def test_patience_stops_the_fit(tmp_path: Path) -> None:
     run, said = run_of("digits-cnn", tmp_path, learning_rate=1e-9, **options)
     assert run.manifest().fit.epochs == 3  # the first is the best, and two more are waited for
     assert "stopped after epoch 3: no better validation for 2 epochs" in said
+
+
+def test_patience_needs_a_validation(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="--patience watches the validation, and none is held"):
+        run_of("digits-cnn", tmp_path, patience=2)
+    root = class_folders(tmp_path / "set" / "train", {"red": 8, "blue": 8}).parent
+    class_folders(root / "validation", {"red": 8, "blue": 8})
+    run, _ = run_of("digits-cnn", tmp_path, given=root, patience=2, epochs=2)
+    assert run.manifest().data.counts.validation == 8  # the other half is the test set
+
+
+def test_a_fit_that_diverges_says_so(tmp_path: Path) -> None:
+    options = {"optimizer": "sgd", "learning_rate": 1e12, "epochs": 3, "tiny": True, "batch": 8}
+    with pytest.raises(RunError, match="its fit diverged, and a smaller learning rate may help"):
+        run_of("digits-cnn", tmp_path, **options)
+
+
+def test_class_weights_of_a_class_without_pictures() -> None:
+    recipe = replace(find("digits-cnn"), class_weights=True)
+    weights = class_weights(recipe, np.array([0, 0, 0, 2]), ("a", "b", "c"))
+    assert weights == pytest.approx({0: 4 / 6, 1: 1.0, 2: 4 / 2})
 
 
 def test_the_learning_rate_decays_once_an_epoch(tmp_path: Path) -> None:

@@ -84,7 +84,6 @@ WRONG = [
     ("fashion-cnn", {"weights": "none"}, "fashion-cnn has no backbone: --weights and --alpha"),
     ("fashion-cnn", {"fine_tune": 3}, "fashion-cnn has no backbone to fine-tune"),
     ("vgg16-fine-tuning", {"alpha": 1.4}, "--alpha is for MobileNetV2, not VGG16"),
-    ("fashion-cnn", {"patience": 3}, "--patience watches the validation, and none is held out"),
     ("single-neuron", {"augmentation": "flip"}, "single-neuron is no classifier: augmentation"),
     ("single-neuron", {"class_weights": True}, "single-neuron is no classifier: class weights"),
     ("tema3-block", {"epochs": 3}, "tema3-block has nothing to fit"),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from training.fitting.stream import Examples, in_order, shuffled
+from training.fitting.stream import Examples, in_order, shuffled, usable
 
 INPUTS = np.arange(20, dtype=np.uint8).reshape(20, 1)
 TARGETS = (np.arange(20) % 3).astype(np.int64)
@@ -30,6 +30,24 @@ def test_an_epochs_order_depends_on_its_number_and_the_seed(first: int) -> None:
     whole = order(first_epoch=0, epochs=5, seed=1)
     assert order(first_epoch=first, epochs=5, seed=1) == whole[3 * first :]
     assert order(first_epoch=0, epochs=5, seed=2) != whole
+
+
+@pytest.mark.parametrize(
+    ("count", "batch", "replicas", "left"),
+    [(9, 4, 2, 8), (7, 4, 2, 6), (8, 4, 2, 8), (7, 3, 1, 7), (34, 16, 16, 32), (3, 4, 4, 0)],
+)
+def test_batches_divide_evenly_among_replicas(
+    count: int, batch: int, replicas: int, left: int
+) -> None:
+    assert usable(count, batch, replicas) == left
+    examples = Examples(np.zeros((count, 1)), np.zeros(count), np.arange(count))
+    for stream in (
+        in_order(examples, batch, replicas),
+        shuffled(examples, batch, first_epoch=0, epochs=1, seed=1, replicas=replicas),
+    ):
+        sizes = [len(x) for x, _ in stream.as_numpy_iterator()]
+        assert sum(sizes) == left
+        assert all(size % replicas == 0 for size in sizes)
 
 
 def test_targets_belong_to_their_inputs() -> None:
