@@ -44,7 +44,8 @@ def export(run: RunFolder, models: Path, name: str | None = None) -> tuple[Versi
     manifest = run.manifest()
     name = name or manifest.recipe
     model = keras.models.load_model(run.inference_model, compile=False)
-    functions = {"serving_default": signatures.serving_default(model, signatures.ports(manifest))}
+    ports = signatures.ports(manifest)
+    functions = {"serving_default": signatures.serving_default(model, ports)}
     if (size := signatures.sides(manifest)) is not None:
         assert manifest.input is not None
         by_file = functions["encoded"] = signatures.encoded(model, size)
@@ -53,12 +54,11 @@ def export(run: RunFolder, models: Path, name: str | None = None) -> tuple[Versi
         manifest = replace(manifest, encoded=deviation)
     functions["describe"] = signatures.describe(manifest)
     examples = run.test_set()[0][: warmup.BATCH_SIZES[-1]]
-    input_name = signatures.ports(manifest).input.name
 
     def write(folder: Path) -> None:
         try:
             signatures.save(model, functions, str(folder))
-            warmup.write(folder, name, input_name, examples)
+            warmup.write(folder, name, ports.input.name, examples)
         except tf.errors.OpError as error:  # a full disk, say
             raise ExportError(f"{folder}: {error.message}") from error
         write_whole(folder / manifests.FILE, manifests.encode(manifest))

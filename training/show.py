@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from contract.pixels import PixelSpec
+from training.columns import columns
 from training.data.sources import SOURCES, find
 from training.recipes import RECIPES
 from training.recipes.recipe import Optimizer, Recipe
@@ -24,7 +24,7 @@ def recipe_table() -> Iterator[str]:
         count = "" if recipe.parameters is None else f"{recipe.parameters:,}"
         cells = (recipe.name, recipe.document, recipe.data, size(recipe.input))
         rows.append((*cells, str(recipe.epochs or ""), count, recipe.expected))
-    return _columns(rows, right={4, 5})
+    return columns(rows, right={4, 5})
 
 
 def recipe_card(recipe: Recipe) -> Iterator[str]:
@@ -58,7 +58,7 @@ def recipe_card(recipe: Recipe) -> Iterator[str]:
     ):
         if value:
             rows.append((name, str(value)))
-    return _columns(rows)
+    return columns(rows)
 
 
 def size(spec: PixelSpec | None) -> str:
@@ -86,7 +86,7 @@ def dataset_table() -> Iterator[str]:
         counts = (f"{count:,}" if count else "" for count in _counts(source.name))
         classes = str(len(source.classes) or "")
         rows.append((source.name, classes, *counts, source.license, source.title))
-    return _columns(rows, right={1, 2, 3, 4})
+    return columns(rows, right={1, 2, 3, 4})
 
 
 def dataset_card(name: str) -> Iterator[str]:
@@ -104,7 +104,7 @@ def dataset_card(name: str) -> Iterator[str]:
         rows.append(("file", f"{file.url} ({file.size:,} bytes)"))
         rows.append(("  sha256", file.sha256))
     rows.append(("note", source.note))
-    return _columns([row for row in rows if row[1]])
+    return columns([row for row in rows if row[1]])
 
 
 def _counts(name: str) -> tuple[int, int, int]:
@@ -120,20 +120,7 @@ def score_table(report: Report) -> Iterator[str]:
     for entry in found.classes:
         shares = (f"{share:.4f}" for share in (entry.precision, entry.recall, entry.f1))
         rows.append((entry.label, *shares, str(entry.pictures)))
-    yield from _columns(rows, right={1, 2, 3, 4})
+    yield from columns(rows, right={1, 2, 3, 4})
     yield f"expected calibration error {found.calibration.error:.4f}"
     for k, share in found.top_k.items():
         yield f"the true class is among the first {k}: {share:.4f}"
-
-
-def _columns(
-    rows: Sequence[tuple[str, ...]], right: AbstractSet[int] = frozenset()
-) -> Iterator[str]:
-    """Yields the rows with every column as wide as its widest cell."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (
-            cell.rjust(width) if number in right else cell.ljust(width)
-            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        yield "  ".join(cells).rstrip()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,9 +23,9 @@ from training.evaluation import scores
 from training.evaluation.report import Features, Report
 from training.fitting import history as histories
 from training.fitting.callbacks import link, states, write_weights
-from training.fitting.weights import load, trained, without_download
+from training.fitting.weights import load, trained
 from training.networks.build import Network, build
-from training.recipes.recipe import Recipe
+from training.recipes.recipe import Recipe, without_weights
 from training.run import RunConfig, read_config
 
 
@@ -41,7 +40,7 @@ def evaluate(run: RunFolder, say: Say) -> Manifest:
         RunError: this is no run folder, it has no checkpoint that can be read, or the fit diverged.
     """
     config = read_config(run)
-    recipe = replace(without_download(config.recipe), precision="float32")
+    recipe = replace(without_weights(config.recipe), precision="float32")
     tf.config.experimental.enable_tensor_float_32_execution(False)
     network, stage, epoch, kept = _best(run, recipe, config)
     run.reopen()
@@ -72,7 +71,9 @@ def _best(run: RunFolder, recipe: Recipe, config: RunConfig) -> tuple[Network, i
     newest = states(run.backup)[:1]
     # The last epoch counts where nothing is held out, else the best: a kill may have come before
     # its state was made a checkpoint.
-    if newest and (not config.counts.validation or _is_best(run, recipe, newest[0][1])):
+    rows, monitor = histories.read(run.history), histories.monitor_of(recipe)
+    held_out = config.counts.validation
+    if newest and (not held_out or histories.is_best(rows, newest[0][1], monitor)):
         found = sorted([*found, *newest], reverse=True)
     for stage, epoch, path in found:
         try:
@@ -83,12 +84,6 @@ def _best(run: RunFolder, recipe: Recipe, config: RunConfig) -> tuple[Network, i
             continue
         return network, stage, epoch, path
     raise RunError(f"{run.folder}: has no checkpoint that can be read")
-
-
-def _is_best(run: RunFolder, recipe: Recipe, epoch: int) -> bool:
-    monitor = "val_loss" if recipe.task == "regression" else "val_accuracy"
-    values = [row.get(monitor, math.nan) for row in histories.read(run.history)[:epoch]]
-    return histories.best_of(values, monitor) == epoch - 1
 
 
 def _load_backbone(run: RunFolder, network: Network) -> None:

@@ -24,14 +24,12 @@ class Device:
         strategy: of TensorFlow; the default one for a single device.
         notes: what the user should know.
         chief: whether this process writes the run folder; of several machines one does.
-        worker: number of this machine.
     """
 
     name: str
     strategy: tf.distribute.Strategy
     notes: tuple[str, ...] = ()
     chief: bool = True
-    worker: int = 0
 
     @property
     def several_machines(self) -> bool:
@@ -119,7 +117,7 @@ def _several_machines(notes: tuple[str, ...]) -> Device | None:
     except (RuntimeError, tf.errors.OpError) as error:
         raise DeviceError(f"TF_CONFIG: the machines did not find each other: {error}") from error
     name = f"machine {number + 1} of {len(workers)}, {strategy.num_replicas_in_sync} devices in all"
-    return Device(name, strategy, notes, chief=number == 0, worker=number)
+    return Device(name, strategy, notes, chief=number == 0)
 
 
 def _advice(unused: str) -> str:

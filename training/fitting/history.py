@@ -44,7 +44,7 @@ def append(path: Path, row: Row) -> None:
             writer.writeheader()
         writer.writerow(row)
         file.flush()
-        # The state of the epoch is on the disk when this row is, never without it.
+        # The state of the epoch comes after: it is never on the disk without this row.
         os.fsync(file.fileno())
 
 
@@ -63,6 +63,16 @@ def best_of(values: Sequence[float], monitor: str) -> int | None:
     if not places:
         return None
     return (min if monitor.endswith("loss") else max)(places, key=values.__getitem__)
+
+
+def monitor_of(recipe: Recipe) -> str:
+    """Returns the column that tells which epoch is best, where pictures are held out."""
+    return "val_loss" if recipe.task == "regression" else "val_accuracy"
+
+
+def is_best(rows: Sequence[Row], epoch: int, monitor: str) -> bool:
+    """Whether an epoch, counted from 1, is the first best one of those up to it."""
+    return best_of([row.get(monitor, math.nan) for row in rows[:epoch]], monitor) == epoch - 1
 
 
 def best(rows: Sequence[Row], monitor: str) -> float | None:

@@ -20,10 +20,10 @@ from training.fitting import history as histories
 from training.fitting.compiling import class_weights, compile_model, wants_one_hot
 from training.fitting.device import Device
 from training.fitting.stream import Examples
-from training.fitting.weights import load, trained, without_download
+from training.fitting.weights import load, trained
 from training.networks.backbones import unfreeze
 from training.networks.build import Network, build
-from training.recipes.recipe import Recipe, Stage
+from training.recipes.recipe import Recipe, Stage, without_weights
 from training.run import RunConfig
 
 
@@ -48,7 +48,7 @@ class Job:
         """The column of the history that tells which epoch is best; None: the last one is kept."""
         if not len(self.parts.validation):
             return None
-        return "val_accuracy" if self.recipe.task == "classification" else "val_loss"
+        return histories.monitor_of(self.recipe)
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def fit_stages(job: Job, start: Start = Start()) -> None:
 
 def _as_begun(job: Job, start: Start) -> Recipe:
     """A fit that goes on has its backbone's weights in the run folder."""
-    return job.recipe if start.weights is None else without_download(job.recipe)
+    return job.recipe if start.weights is None else without_weights(job.recipe)
 
 
 def _fit_all(job: Job, network: Network, start: Start, stop: callbacks.Interrupt) -> None:
@@ -229,8 +229,7 @@ def _restore_best(job: Job, newest: Path, epoch: int) -> None:
             path.unlink()
     if job.monitor is None:
         return
-    values = [row[job.monitor] for row in histories.read(job.run.history)]
-    if histories.best_of(values, job.monitor) == epoch - 1:  # not kept yet, perhaps
+    if histories.is_best(histories.read(job.run.history), epoch, job.monitor):  # not kept, perhaps
         callbacks.link(newest, job.run.checkpoints / newest.name)
 
 

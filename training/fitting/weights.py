@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import keras
 
 from training.fitting.callbacks import states
 from training.networks.build import Network
-from training.recipes.recipe import NO_WEIGHTS, Recipe
-
-
-def without_download(recipe: Recipe) -> Recipe:
-    """The same network; its backbone's weights are to come from the run folder."""
-    if recipe.backbone is None:
-        return recipe
-    return replace(recipe, backbone=replace(recipe.backbone, weights=NO_WEIGHTS))
+from training.recipes.recipe import Recipe
 
 
 def trained(network: Network, recipe: Recipe, stage: int) -> keras.Model:

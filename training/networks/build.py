@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -12,7 +12,7 @@ from keras import layers
 
 from training.networks import augmentation, backbones
 from training.networks.layers import make, rescaling
-from training.recipes.recipe import NO_WEIGHTS, Recipe
+from training.recipes.recipe import Recipe, without_weights
 
 
 @dataclass(frozen=True)
@@ -140,6 +140,4 @@ def _dtype_policy(name: str) -> Iterator[None]:
 
 def blueprint(recipe: Recipe) -> keras.Model:
     """Returns the model that a recipe fits, with random weights: to look at its layers."""
-    if recipe.backbone is not None:
-        recipe = replace(recipe, backbone=replace(recipe.backbone, weights=NO_WEIGHTS))
-    return build(recipe, recipe.classes).fit
+    return build(without_weights(recipe), recipe.classes).fit

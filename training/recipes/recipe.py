@@ -6,7 +6,7 @@ from there and never look into the table again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from contract.pixels import PixelSpec
@@ -135,7 +135,9 @@ class Recipe:
         """The most epochs of all stages together."""
         return sum(stage.epochs for stage in self.stages)
 
-    @property
-    def deep(self) -> bool:
-        """Whether it has so many layers that float32 rounding shows in the fourth decimal."""
-        return self.backbone is not None
+
+def without_weights(recipe: Recipe) -> Recipe:
+    """Returns the recipe with a backbone of random weights: to be looked at, or filled later."""
+    if recipe.backbone is None:
+        return recipe
+    return replace(recipe, backbone=replace(recipe.backbone, weights=NO_WEIGHTS))

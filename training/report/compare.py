@@ -11,6 +11,7 @@ from contract.errors import ContractError
 from contract.files import write_whole
 from contract.manifest import Manifest
 from contract.run_folder import RunFolder
+from training.columns import columns
 from training.errors import RunError
 from training.evaluation.report import Classification, read_report
 from training.pictures.curves import Line, curves
@@ -111,14 +112,8 @@ def compare(runs: Sequence[RunFolder], page: Path) -> Comparison:
 def table(comparison: Comparison) -> Iterator[str]:
     """Yields the lines of a comparison for a terminal: heads, a line per run, what differs."""
     numbers = _numbers(comparison)
-    lines = [numbers.heads, *numbers.rows]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        cells = [
-            cell.ljust(width) if position < numbers.texts else cell.rjust(width)
-            for position, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ]
-        yield "  ".join(cells).rstrip()
+    right = set(range(numbers.texts, len(numbers.heads)))
+    yield from columns([numbers.heads, *numbers.rows], right)
     for difference in comparison.differences:
         yield f"differs: {difference}"
 

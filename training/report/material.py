@@ -17,8 +17,8 @@ from training.evaluation.report import Report, read_report
 from training.report.history import History, read_history
 from training.run import DataFacts, RunConfig, read_config, read_facts
 
-#: Which test pictures are shown never changes from one report to the next.
 _SOME = 12
+#: Which test pictures are shown never changes from one report to the next.
 SEED = 123
 
 

@@ -10,20 +10,14 @@ from tests.training.helpers import KERAS_AND_NUMPY
 from training.errors import RecipeError
 from training.networks.build import build
 from training.recipes import RECIPES, find
-from training.recipes.recipe import NO_WEIGHTS, Recipe
+from training.recipes.recipe import without_weights
 
 pytestmark = [pytest.mark.integration, pytest.mark.filterwarnings(KERAS_AND_NUMPY)]
 
 
-def offline(recipe: Recipe) -> Recipe:
-    if recipe.backbone is None:
-        return recipe
-    return replace(recipe, backbone=replace(recipe.backbone, weights=NO_WEIGHTS))
-
-
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_network_has_the_documented_parameters(name: str) -> None:
-    recipe = offline(find(name))
+    recipe = without_weights(find(name))
     network = build(recipe, recipe.classes)
     assert network.inference.count_params() == recipe.parameters
     assert network.fit.count_params() == recipe.parameters
@@ -96,7 +90,7 @@ def test_a_network_has_the_documented_layers(name: str) -> None:
 def test_the_head_fits_the_number_of_classes(
     name: str, classes: int, units: int, activation: str
 ) -> None:
-    last = build(offline(find(name)), classes).fit.layers[-1]
+    last = build(without_weights(find(name)), classes).fit.layers[-1]
     assert (last.units, last.activation.__name__) == (units, activation)
 
 
