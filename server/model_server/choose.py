@@ -15,7 +15,11 @@ def chosen(manager: Manager, request: Any) -> AbstractContextManager[Servable]:
         ServingError: INVALID_ARGUMENT: no model, no name, or an unknown label; on entering the
             context NOT_FOUND: no such version is available.
     """
-    spec = model_spec(request)
+    return served(manager, model_spec(request))
+
+
+def served(manager: Manager, spec: Any) -> AbstractContextManager[Servable]:
+    """The version that a ModelSpec names; see `chosen`."""
     if not spec.name:
         raise invalid_argument("ModelSpec has no name specified.")
     if spec.version_label:
