@@ -23,8 +23,7 @@ def served(manager: Manager, spec: Any) -> AbstractContextManager[Servable]:
     if not spec.name:
         raise invalid_argument("ModelSpec has no name specified.")
     if spec.version_label:
-        # Labels come from the configuration file, which doesn't carry them here yet.
-        raise invalid_argument(f"Unrecognized servable version label: {spec.version_label}")
+        return manager.borrow(spec.name, manager.labelled(spec.name, spec.version_label))
     return manager.borrow(spec.name, spec.version.value if spec.HasField("version") else None)
 
 

@@ -41,6 +41,10 @@ def not_found(text: str) -> ServingError:
     return ServingError(grpc.StatusCode.NOT_FOUND, text)
 
 
+def failed_precondition(text: str) -> ServingError:
+    return ServingError(grpc.StatusCode.FAILED_PRECONDITION, text)
+
+
 def unimplemented(text: str) -> ServingError:
     return ServingError(grpc.StatusCode.UNIMPLEMENTED, text)
 

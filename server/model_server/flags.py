@@ -34,8 +34,17 @@ class Options:
     model_config_file: str = _flag(
         "", "ModelServerConfig in text form, for several models; overrides the model flags."
     )
+    model_config_file_poll_wait_seconds: int = _flag(
+        0, "Seconds between two reloads of --model_config_file; 0 never."
+    )
     file_system_poll_wait_seconds: float = _flag(
         1.0, "Seconds between two looks for new versions; 0 looks once, negative never."
+    )
+    allow_version_labels_for_unavailable_models: bool = _flag(
+        False, "Let new labels stand for versions that are not available yet."
+    )
+    force_allow_any_version_labels_for_unavailable_models: bool = _flag(
+        False, "Let any label stand for a version that is not available."
     )
     enable_model_warmup: bool = _flag(
         True, "Run assets.extra/tf_serving_warmup_requests before a version is available."
@@ -47,6 +56,15 @@ class Options:
     enable_grpc_healthcheck_service: bool = _flag(False, "Offer grpc.health.v1.Health.")
     enable_serialization_as_tensor_content: bool = _flag(
         False, "Answer with tensor_content instead of the typed lists (float_val and so on)."
+    )
+    enable_batching: bool = _flag(False, "Let requests that arrive together share a run.")
+    batching_parameters_file: str = _flag(
+        "", "BatchingParameters in text form, instead of the defaults."
+    )
+    enable_per_model_batching_parameters: bool = _flag(
+        False,
+        "With --enable_batching: batch only models with a batching_params.pbtxt in the version's "
+        "folder, by what it says.",
     )
     rest_api_port: int = _flag(0, "TCP port of the REST API; 0 leaves it out.")
     rest_api_num_threads: int = _flag(0, "REST requests handled at the same time; 0 is 4 × CPUs.")
@@ -65,23 +83,26 @@ class Options:
     per_process_gpu_memory_fraction: float = _flag(
         0.0, "Share of the GPU's memory to reserve; 0 takes what is needed, as it is needed."
     )
-    ssl_config_file: str = _flag("", "Not supported yet: the server refuses to start with it.")
+    memory_limit_megabytes: int = _flag(
+        0,
+        "MiB that the server may take in all; requests that would need more are refused. 0 is what "
+        "the machine has. Not a flag of TensorFlow Serving.",
+    )
+    grpc_channel_arguments: str = _flag("", "Settings of gRPC's core: key=value,key=value.")
+    monitoring_config_file: str = _flag(
+        "", "MonitoringConfig in text form: metrics for Prometheus on the REST port."
+    )
+    ssl_config_file: str = _flag(
+        "", "SSLConfig in text form: key and certificate of the gRPC port, as PEM in the file."
+    )
     version: bool = _flag(False, "Print the versions and exit.")
 
 
 IGNORED: dict[str, type] = {
-    "allow_version_labels_for_unavailable_models": bool,
-    "batching_parameters_file": str,
-    "enable_batching": bool,
-    "enable_per_model_batching_parameters": bool,
     "enable_profiler": bool,
     "enable_signature_method_name_check": bool,
     "flush_filesystem_caches": bool,
-    "force_allow_any_version_labels_for_unavailable_models": bool,
-    "grpc_channel_arguments": str,
     "mixed_precision": str,
-    "model_config_file_poll_wait_seconds": int,
-    "monitoring_config_file": str,
     "num_load_threads": int,
     "num_tflite_interpreters_per_pool": int,
     "num_tflite_pools": int,
@@ -184,11 +205,13 @@ _RANGES = {
     "rest_api_timeout_in_ms": (0, 2**31 - 1),
     "grpc_max_threads": (0, 65536),
     "max_num_load_retries": (0, 2**31 - 1),
+    "model_config_file_poll_wait_seconds": (-(2**31), 2**31 - 1),
     "load_retry_interval_micros": (0, 2**53),
     "num_request_iterations_for_warmup": (0, 2**31 - 1),
     "tensorflow_session_parallelism": (0, 65536),
     "tensorflow_intra_op_parallelism": (0, 65536),
     "tensorflow_inter_op_parallelism": (0, 65536),
+    "memory_limit_megabytes": (0, 2**40),
     "per_process_gpu_memory_fraction": (0.0, 1.0),
     "file_system_poll_wait_seconds": (-(10**9), 10**9),  # NaN and infinity can't be waited for
 }

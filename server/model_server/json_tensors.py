@@ -50,6 +50,11 @@ def quoted(value: Any) -> str:
     return text
 
 
+def type_name(value: Any) -> str:
+    """`Object`, `True`: what a JSON value is, in error texts."""
+    return str(value) if type(value) is bool else _TYPES.get(type(value), "Number")
+
+
 def is_base64(value: Any) -> bool:
     """Whether the value is `{"b64": "…"}`, an element of a string tensor."""
     return type(value) is dict and len(value) == 1 and type(value.get(BASE64)) is str
@@ -68,7 +73,7 @@ def to_proto(value: Any, dtype: int) -> Any | None:
         return proto
     if dtype == types_pb2.DT_STRING:
         try:
-            proto.string_val.extend([_bytes(leaf) for leaf in leaves])
+            proto.string_val.extend([to_bytes(leaf) for leaf in leaves])
         except ServingError:
             return None
         return proto
@@ -96,7 +101,7 @@ def _numbers(leaves: Sequence[Any], dtype: Any) -> np.ndarray | None:
     types = set(map(type, leaves))
     kind = np.dtype(dtype).kind
     if kind == "f":
-        return _decimals(leaves, dtype) if types <= {int, float} else None
+        return decimals(leaves, dtype) if types <= {int, float} else None
     if not types <= {bool if kind == "b" else int}:
         return None
     if kind != "b":
@@ -106,7 +111,8 @@ def _numbers(leaves: Sequence[Any], dtype: Any) -> np.ndarray | None:
     return np.array(leaves, dtype)
 
 
-def _decimals(leaves: Sequence[Any], dtype: Any) -> np.ndarray | None:
+def decimals(leaves: Sequence[Any], dtype: Any) -> np.ndarray | None:
+    """The leaves, all int or float, in a floating dtype; None if one doesn't fit into it."""
     limits = np.finfo(dtype)
     most = 2 ** (limits.nmant + 1) - 1
     for leaf in leaves:
@@ -124,7 +130,12 @@ def _decimals(leaves: Sequence[Any], dtype: Any) -> np.ndarray | None:
     return narrow if np.array_equal(np.isinf(narrow), np.isinf(array)) else None
 
 
-def _bytes(value: Any) -> bytes:
+def to_bytes(value: Any) -> bytes:
+    """The element of a string tensor that a JSON value says: text, or base64.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT: it says none.
+    """
     if type(value) is str:
         try:
             return value.encode()
@@ -187,7 +198,7 @@ def _walk(value: Any, level: int, shape: list[int], dtype: int) -> None:
 
 def _check_leaf(value: Any, dtype: int) -> None:
     if dtype == types_pb2.DT_STRING:
-        _bytes(value)
+        to_bytes(value)
     elif dtype not in _READ and type(value) is not dict:
         raise unimplemented(f"Conversion of JSON Value: {quoted(value)} to type: {_name(dtype)}")
     elif dtype not in _READ or _numbers([value], _READ[dtype]) is None:
@@ -200,9 +211,9 @@ def _check_leaf(value: Any, dtype: int) -> None:
 
 
 def _type_error(value: Any, dtype: int) -> ServingError:
-    kind = str(value) if type(value) is bool else _TYPES.get(type(value), "Number")
     return invalid_argument(
-        f"JSON Value: {quoted(value)} Type: {kind} is not of expected type: {_name(dtype)}"
+        f"JSON Value: {quoted(value)} Type: {type_name(value)} is not of expected type: "
+        f"{_name(dtype)}"
     )
 
 

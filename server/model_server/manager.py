@@ -2,22 +2,30 @@
 
 Each model has a thread that brings its versions towards what is aspired: load what is missing,
 then unload what is no longer wanted once something wanted is available, then close what no request
-uses any more. Requests only take the lock to pick a version and to give it back.
+uses any more. It ends with the model's last version. Requests only take the lock to pick a version
+and to give it back.
 """
 
 import gc
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
 
 import grpc
 
-from server.model_server.errors import ServingError, not_found
+from server.model_server.errors import (
+    ServingError,
+    failed_precondition,
+    invalid_argument,
+    not_found,
+)
+from server.model_server.journal import Journal, encoded
 from server.model_server.servable import Servable
+from server.model_server.supervise import Quarantine
 
 log = logging.getLogger(__name__)
 
@@ -45,10 +53,14 @@ class Retries:
 
 @dataclass
 class Version:
-    """One version of one model. All fields are guarded by the manager's lock."""
+    """One version of one model. All fields are guarded by the manager's lock.
+
+    `work` is what the journal says of its requests.
+    """
 
     number: int
     path: str
+    work: bytes
     state: State = State.START
     error: ServingError | None = None
     servable: Servable | None = None
@@ -62,6 +74,11 @@ class Model:
     name: str
     versions: dict[int, Version] = field(default_factory=dict)
     aspired: dict[int, str] = field(default_factory=dict)
+    thread: threading.Thread | None = None
+
+    def is_over(self) -> bool:
+        """Whether nothing is left to do until other versions are aspired."""
+        return not self.aspired and all(v.state is State.END for v in self.versions.values())
 
 
 class Step(IntEnum):
@@ -94,14 +111,24 @@ class Manager:
     Args:
         loader: Loads one version.
         retries: For loads that fail.
+        journal: Where to note what is in hand.
+        quarantine: Versions that are not to be loaded.
     """
 
-    def __init__(self, loader: Loader, retries: Retries) -> None:
+    def __init__(
+        self,
+        loader: Loader,
+        retries: Retries,
+        journal: Journal | None = None,
+        quarantine: Quarantine | None = None,
+    ) -> None:
         self._loader = loader
         self._retries = retries
+        self._journal = journal or Journal()
+        self._quarantine = quarantine or {}
         self._changed = threading.Condition()
         self._models: dict[str, Model] = {}
-        self._threads: list[threading.Thread] = []
+        self._labels: Mapping[str, Mapping[str, int]] = {}
         self._closed = False
 
     def aspire(self, aspired: Mapping[str, Mapping[int, str]]) -> None:
@@ -111,8 +138,9 @@ class Manager:
                 model = self._models.get(name)
                 if model is None:
                     model = self._models[name] = Model(name)
-                    self._start(model)
                 _take_over(model, versions)
+                if model.thread is None and not model.is_over() and not self._closed:
+                    self._start(model)
             self._changed.notify_all()
 
     @contextmanager
@@ -127,9 +155,11 @@ class Manager:
             servable = entry.servable
             assert servable is not None
             entry.borrowed += 1
+        slot = self._journal.enter(entry.work)
         try:
             yield servable
         finally:
+            self._journal.leave(slot)
             with self._changed:
                 entry.borrowed -= 1
                 if entry.borrowed == 0:
@@ -142,6 +172,66 @@ class Manager:
             versions = model.versions if model else {}
             return {n: (versions[n].state, versions[n].error) for n in sorted(versions)[::-1]}
 
+    def labelled(self, name: str, label: str) -> int:
+        """The version that a label of a model stands for.
+
+        Raises:
+            ServingError: INVALID_ARGUMENT: the model, or the label of it, is unknown.
+        """
+        version = self._labels.get(name, {}).get(label)
+        if version is None:
+            raise invalid_argument(f"Unrecognized servable version label: {label}")
+        return version
+
+    def assign_labels(
+        self,
+        labels: Mapping[str, Mapping[str, int]],
+        may_be_away: Callable[[str, str], bool],
+    ) -> None:
+        """Replace all labels of all models, at once; after an error they are as before.
+
+        Args:
+            labels: For each model its labels and their versions.
+            may_be_away: Whether this label of this model may stand for a version that isn't
+                available.
+
+        Raises:
+            ServingError: FAILED_PRECONDITION: a label stands for a version that isn't available.
+        """
+        with self._changed:
+            for name, entries in labels.items():
+                model = self._models.get(name) or Model(name)
+                for label, number in entries.items():
+                    version = model.versions.get(number)
+                    there = version is not None and version.state is State.AVAILABLE
+                    if not there and not may_be_away(name, label):
+                        raise failed_precondition(
+                            f"Request to assign label to version {number} of model {name}, which "
+                            "is not currently available for inference"
+                        )
+            self._labels = {name: dict(entries) for name, entries in labels.items() if entries}
+
+    def labels(self) -> Mapping[str, Mapping[str, int]]:
+        """All labels of all models, and their versions."""
+        return self._labels
+
+    def first_loads(self, names: Collection[str], seconds: float) -> Mapping[str, Version] | None:
+        """Wait until each of these models has a version available, or only failed ones.
+
+        Returns:
+            The highest version of each model that failed; None if some are still undecided when
+            the seconds are over.
+        """
+        with self._changed:
+            if not self._changed.wait_for(lambda: all(map(self._is_decided, names)), seconds):
+                return None
+            models = [self._models[name] for name in names]
+            return {m.name: m.versions[max(m.versions)] for m in models if not _has_available(m)}
+
+    def _is_decided(self, name: str) -> bool:
+        model = self._models.get(name)
+        return model is not None and (_has_available(model) or _has_failed(model))
+
     def in_use(self) -> int:
         """How many requests hold a version just now."""
         with self._changed:
@@ -151,8 +241,9 @@ class Manager:
         """Stop the threads and close what is loaded; nothing may be in use any more."""
         with self._changed:
             self._closed = True
+            threads = [m.thread for m in self._models.values() if m.thread]
             self._changed.notify_all()
-        for thread in self._threads:
+        for thread in threads:
             # A load can take minutes and can't be stopped; its daemon thread dies with us.
             thread.join(timeout=1.0)
         with self._changed:
@@ -180,15 +271,18 @@ class Manager:
         thread = threading.Thread(
             target=self._tend, args=(model,), name=f"tend-{model.name}", daemon=True
         )
-        self._threads.append(thread)
+        model.thread = thread
         thread.start()
 
     def _tend(self, model: Model) -> None:
         while True:
             with self._changed:
                 while (step := next_step(model)) is None and not self._closed:
+                    if model.is_over():
+                        break
                     self._changed.wait()
                 if self._closed or step is None:
+                    model.thread = None
                     return
             kind, version = step
             if kind is Step.LOAD:
@@ -207,10 +301,11 @@ class Manager:
     def _load(self, model: Model, version: Version) -> None:
         self._move(model, version, State.LOADING)
         began = time.monotonic()
-        attempts = 1 + self._retries.count
+        key = (model.name, version.number)
+        attempts = 1 if key in self._quarantine else 1 + self._retries.count
         for attempt in range(1, attempts + 1):
             try:
-                servable = self._loader(model.name, version.number, version.path)
+                servable = self._load_once(*key, version.path)
             except Exception as error:
                 failure = _as_serving_error(error)
             else:
@@ -228,6 +323,15 @@ class Manager:
         with self._changed:
             version.error = failure
         self._move(model, version, State.END)
+
+    def _load_once(self, name: str, number: int, path: str) -> Servable:
+        if (name, number) in self._quarantine:
+            raise self._quarantine[name, number]
+        slot = self._journal.enter(encoded("load", name, number))
+        try:
+            return self._loader(name, number, path)
+        finally:
+            self._journal.leave(slot)
 
     def _wait_for_retry(self, model: Model, version: Version) -> bool:
         """Wait until the next try; False at once if the version is no longer wanted."""
@@ -257,11 +361,21 @@ def _take_over(model: Model, aspired: Mapping[int, str]) -> None:
         version = model.versions.get(number)
         returned = number not in model.aspired
         if version is None or (returned and version.state is State.END):
-            model.versions[number] = Version(number, path)
+            work = encoded("run", model.name, number)
+            model.versions[number] = Version(number, path, work)
     for number, version in model.versions.items():
         if number not in aspired and version.state is State.START:
             version.state = State.END
     model.aspired = dict(aspired)
+
+
+def _has_available(model: Model) -> bool:
+    return any(version.state is State.AVAILABLE for version in model.versions.values())
+
+
+def _has_failed(model: Model) -> bool:
+    versions = model.versions.values()
+    return any(v.error for v in versions) and all(v.state is State.END for v in versions)
 
 
 def _as_serving_error(error: Exception) -> ServingError:

@@ -56,12 +56,17 @@ def predict(
         timeout_seconds,
     )
     response = predict_pb2.PredictResponse()
-    response.model_spec.name = request.model_spec.name
-    response.model_spec.signature_name = name
-    response.model_spec.version.value = servable.version
+    fill_model_spec(response.model_spec, request.model_spec, servable.version)
     for alias, value in zip(aliases, values, strict=True):
         response.outputs[alias].CopyFrom(encode(value, as_content))
     return response
+
+
+def fill_model_spec(spec: Any, asked: Any, version: int) -> None:
+    """Say in an answer's ModelSpec who answered: the model, the resolved signature, the version."""
+    spec.name = asked.name
+    spec.signature_name = asked.signature_name or DEFAULT_SIGNATURE
+    spec.version.value = version
 
 
 def read_inputs(signature: Any, sent: Any) -> dict[str, np.ndarray]:

@@ -12,17 +12,21 @@ from urllib.parse import unquote
 import grpc
 from google.protobuf.json_format import MessageToDict
 from tensorflow_serving.apis import (
+    classification_pb2,
     get_model_metadata_pb2,
     get_model_status_pb2,
     predict_pb2,
+    regression_pb2,
 )
 
-from server.model_server import metadata, predict, status
+from server.model_server import classify, metadata, predict, regress, rest_examples, status
 from server.model_server.choose import chosen
-from server.model_server.errors import ServingError, cut, invalid_argument, unimplemented
+from server.model_server.errors import ServingError, cut, invalid_argument
 from server.model_server.manager import Manager
+from server.model_server.monitoring import CONTENT_TYPE, Metrics
 from server.model_server.rest_json import parse, read_inputs, signature_name, write_outputs
 from server.model_server.tensors import decode
+from server.model_server.timed import timed
 
 log = logging.getLogger(__name__)
 
@@ -56,10 +60,11 @@ _LARGEST = 2**63 - 1
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer: the HTTP status, and JSON."""
+    """An answer: the HTTP status and the body, which is JSON but for the metrics."""
 
     status: int
     body: bytes
+    content_type: str = "application/json"
 
 
 def refused(status_code: int, text: str) -> Reply:
@@ -75,36 +80,68 @@ class Rest:
         threads: How many requests are worked on at the same time; more wait for their turn.
         timeout_seconds: After which a request is given up, waiting included; None never.
         cors: Whether web pages of other origins may ask, so that OPTIONS is answered.
+        metrics: Where requests are counted.
+        metrics_path: Where the metrics are shown; None nowhere.
     """
 
     def __init__(
-        self, manager: Manager, threads: int, timeout_seconds: float | None, cors: bool = False
+        self,
+        manager: Manager,
+        threads: int,
+        timeout_seconds: float | None,
+        cors: bool = False,
+        metrics: Metrics | None = None,
+        metrics_path: str | None = None,
     ) -> None:
         self._manager = manager
         self._turns = threading.BoundedSemaphore(threads)
         self._timeout_seconds = timeout_seconds
         self.cors = cors
+        self._metrics = metrics or Metrics()
+        self._metrics_path = metrics_path
 
     def answer(self, method: str, path: str, body: bytes) -> Reply:
         """Answer a request; whatever goes wrong becomes an answer, too."""
         path = re.split("[?#]", path, maxsplit=1)[0]
+        if path == self._metrics_path:
+            return Reply(200, self._metrics.exposition(), CONTENT_TYPE)
         if not path.lower().startswith("/v1/"):
             return refused(404, f"Not found: {method} {path}")
         if method == "OPTIONS" and self.cors:
             return Reply(200, b"")
-        try:
-            return Reply(200, self._answer(method, path, body))
-        except ServingError as error:
-            return refused(HTTP_STATUS.get(error.code, 500), error.text)
-        except Exception:
-            log.exception("%s %r failed in an unexpected way", method, path)
-            return refused(500, "internal error, see the server's log")
-
-    def _answer(self, method: str, path: str, body: bytes) -> bytes:
+        began = time.monotonic()
         pattern = {"GET": _GET, "POST": _POST}.get(method)
         found = pattern.fullmatch(path) if pattern else None
-        if found is None:
-            raise invalid_argument(f"Malformed request: {method} {path}")
+        error = None
+        try:
+            if found is None:
+                raise invalid_argument(f"Malformed request: {method} {path}")
+            reply = Reply(200, self._answer(method, found, body))
+        except ServingError as raised:
+            error = raised
+        except Exception:
+            log.exception("%s %r failed in an unexpected way", method, path)
+            error = ServingError(grpc.StatusCode.INTERNAL, "internal error, see the server's log")
+        self._count(method, found, error, time.monotonic() - began)
+        return refused(HTTP_STATUS.get(error.code, 500), error.text) if error else reply
+
+    def _count(
+        self,
+        method: str,
+        found: re.Match[str] | None,
+        error: ServingError | None,
+        seconds: float,
+    ) -> None:
+        """Count a request as TensorFlow Serving does: all of them, and those that don't run a
+        model without an API.
+        """
+        model = unquote(found["name"] or "") if found else ""
+        self._metrics.request(model, error.code.name if error else "OK")
+        if found and error is None:
+            api = found["action"].lower() if method == "POST" else ""
+            self._metrics.latency(model, api, "REST", seconds)
+
+    def _answer(self, method: str, found: re.Match[str], body: bytes) -> bytes:
         action = (found["action"] or "").lower()
         if method == "POST":
             return self._post(found, action, body)
@@ -113,16 +150,16 @@ class Rest:
         return self._metadata(found) if action else self._status(found)
 
     def _post(self, found: re.Match[str], action: str, body: bytes) -> bytes:
-        if action != "predict":
-            raise unimplemented(f"{action.capitalize()} is not offered yet by this model server")
+        actions = {"predict": self._predict, "classify": self._classify, "regress": self._regress}
+        answer = actions[action]
         if self._timeout_seconds is None:
             with self._turns:
-                return self._predict(found, body, None)
+                return answer(found, body, None)
         end = time.monotonic() + self._timeout_seconds
         if not self._turns.acquire(timeout=self._timeout_seconds):
             raise ServingError(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
         try:
-            return self._predict(found, body, end)
+            return answer(found, body, end)
         finally:
             self._turns.release()
 
@@ -145,12 +182,30 @@ class Rest:
             form, tensors = read_inputs(document, dtypes)
             for alias, tensor in tensors.items():
                 request.inputs[alias].CopyFrom(tensor)
-            seconds = None if end is None else end - time.monotonic()
-            if seconds is not None and seconds <= 0:
-                raise ServingError(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
-            response = predict.predict(servable, request, seconds, as_content=True)
+            model = timed(servable, self._metrics, request, "Predict")
+            response = predict.predict(model, request, _seconds_left(end), as_content=True)
         outputs = {alias: decode(tensor) for alias, tensor in response.outputs.items()}
         return write_outputs(outputs, form)
+
+    def _classify(self, found: re.Match[str], body: bytes, end: float | None) -> bytes:
+        request = classification_pb2.ClassificationRequest()
+        _fill_spec(request.model_spec, found)
+        rest_examples.fill_request(request, parse(body))
+        with chosen(self._manager, request) as servable:
+            model = timed(servable, self._metrics, request, "Classify")
+            classes = classify.classes_of(model, request, _seconds_left(end))
+        self._metrics.examples(request.model_spec.name, len(classes.labels))
+        return rest_examples.write_classes(classes)
+
+    def _regress(self, found: re.Match[str], body: bytes, end: float | None) -> bytes:
+        request = regression_pb2.RegressionRequest()
+        _fill_spec(request.model_spec, found)
+        rest_examples.fill_request(request, parse(body))
+        with chosen(self._manager, request) as servable:
+            model = timed(servable, self._metrics, request, "Regress")
+            values = regress.values_of(model, request, _seconds_left(end))
+        self._metrics.examples(request.model_spec.name, len(values))
+        return rest_examples.write_values(values)
 
     def _status(self, found: re.Match[str]) -> bytes:
         request = get_model_status_pb2.GetModelStatusRequest()
@@ -181,6 +236,13 @@ def _fill_spec(spec: Any, found: re.Match[str]) -> None:
         spec.version.value = int(found["version"])
     if found["label"]:
         spec.version_label = unquote(found["label"])
+
+
+def _seconds_left(end: float | None) -> float | None:
+    seconds = None if end is None else end - time.monotonic()
+    if seconds is not None and seconds <= 0:
+        raise ServingError(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
+    return seconds
 
 
 def _as_dict(message: Any) -> dict[str, Any]:

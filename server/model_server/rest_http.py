@@ -247,7 +247,7 @@ def _message(
 ) -> bytes:
     lines = [
         f"HTTP/1.1 {reply.status} {_phrase(reply.status)}",
-        "Content-Type: application/json",
+        f"Content-Type: {reply.content_type}",
         f"Content-Length: {len(reply.body)}",
         f"Connection: {'close' if closing else 'keep-alive'}",
         *extra,

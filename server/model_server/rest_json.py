@@ -106,7 +106,7 @@ def read_inputs(
         ServingError: INVALID_ARGUMENT or UNIMPLEMENTED: they aren't tensors of these dtypes.
     """
     if ROWS in document and COLUMNS in document:
-        raise _format_error(
+        raise format_error(
             document,
             f"Not formatted correctly expecting only one of '{COLUMNS}' or '{ROWS}' keys to exist ",
         )
@@ -116,13 +116,14 @@ def read_inputs(
         raise invalid_argument("Missing 'inputs' or 'instances' key")
     items = document[ROWS]
     if not isinstance(items, list):
-        raise _format_error(document, f"Excepting '{ROWS}' to be an list/array")
+        raise format_error(document, f"Excepting '{ROWS}' to be an list/array")
     if not items:
-        raise _format_error(document, f"No values in '{ROWS}' array")
+        raise format_error(document, f"No values in '{ROWS}' array")
     return Form.ROW, _read_rows(items, dtypes)
 
 
-def _format_error(value: Any, text: str) -> ServingError:
+def format_error(value: Any, text: str) -> ServingError:
+    """The error for a value that isn't laid out as it should be."""
     return invalid_argument(f"JSON Value: {quoted(value)} {text}")
 
 

@@ -16,8 +16,13 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import config_pb2
 from tensorflow.python.client import pywrap_tf_session
 
+from server.model_server.batch_parameters import BatchParameters, check
+from server.model_server.batching import Key, Queue, Queued, queues, say_nothing
 from server.model_server.errors import ServingError, from_number, not_found, unimplemented
 from server.model_server.flags import Options
+from server.model_server.memory import FEW_ROWS, LARGE, Guard, common_rows, row_bytes
+
+_MOST_SHAPES = 256
 
 
 @dataclass(frozen=True)
@@ -61,13 +66,22 @@ class Servable:
     """
 
     def __init__(
-        self, version: int, path: str, session: Any, signatures: Mapping[str, Any]
+        self,
+        version: int,
+        path: str,
+        session: Any,
+        signatures: Mapping[str, Any],
+        queues: Mapping[Key, Queue] | None = None,
+        guard: Guard | None = None,
     ) -> None:
         self.version = version
         self.path = path
         self.signatures = signatures
         self._session: Any = session
+        self._queues = queues or {}
+        self._guard = guard or Guard()
         self._outputs: dict[str, Any] = {}
+        self._row_bytes: dict[Any, int] = {}
 
     def run(
         self,
@@ -75,7 +89,7 @@ class Servable:
         fetches: Sequence[str],
         timeout_seconds: float | None = None,
     ) -> list[Any]:
-        """Run the graph once. The GIL is free meanwhile.
+        """Run the graph once, with batching together with others. The GIL is free meanwhile.
 
         Args:
             feeds: Arrays by tensor name (`x:0`); their dtypes must match exactly.
@@ -86,25 +100,82 @@ class Servable:
             One array or scalar for each fetch.
 
         Raises:
-            ServingError: With the status and text of TensorFlow's own error.
+            ServingError: With the status and text of TensorFlow's own error; RESOURCE_EXHAUSTED
+                if there is not the memory for it.
         """
+        rows = common_rows(feeds)
+        if rows >= FEW_ROWS:
+            needed = rows * self._needed_by_row(feeds, fetches)
+            if needed > LARGE:
+                with self._guard.admitted(needed):
+                    return self._run_or_queue(feeds, fetches, timeout_seconds)
+        return self._run_or_queue(feeds, fetches, timeout_seconds)
+
+    def _needed_by_row(self, feeds: Mapping[str, np.ndarray], fetches: Sequence[str]) -> int:
+        shapes = {(name, array.shape[1:]) for name, array in feeds.items()}
+        key = (frozenset(shapes), frozenset(fetches))
+        known = self._row_bytes.get(key)
+        if known is None:
+            if len(self._row_bytes) >= _MOST_SHAPES:
+                self._row_bytes.clear()
+            known = self._row_bytes[key] = self._trace(feeds, fetches)
+        return known
+
+    def _trace(self, feeds: Mapping[str, np.ndarray], fetches: Sequence[str]) -> int:
+        """Run the first row to see what it needs; 0 if it fails, as all will then do."""
+        traced = config_pb2.RunOptions(trace_level=config_pb2.RunOptions.SOFTWARE_TRACE)
+        options = pywrap_tf_session.TF_NewBufferFromString(traced.SerializeToString())
+        metadata = pywrap_tf_session.TF_NewBuffer()
+        try:
+            first = {name: array[:1] for name, array in feeds.items()}
+            self._call(options, first, fetches, metadata)
+            serialized = pywrap_tf_session.TF_GetBuffer(metadata)
+            return row_bytes(config_pb2.RunMetadata.FromString(serialized).step_stats)
+        except tf.errors.OpError:
+            return 0
+        finally:
+            pywrap_tf_session.TF_DeleteBuffer(metadata)
+            pywrap_tf_session.TF_DeleteBuffer(options)
+
+    def _run_or_queue(
+        self,
+        feeds: Mapping[str, np.ndarray],
+        fetches: Sequence[str],
+        timeout_seconds: float | None,
+    ) -> list[Any]:
+        queue = self._queues.get((frozenset(feeds), frozenset(fetches))) if self._queues else None
+        if queue is None:
+            return self._run(feeds, fetches, timeout_seconds)
+        return queue.run(feeds, fetches, timeout_seconds, self._run)
+
+    def _run(
+        self,
+        feeds: Mapping[str, np.ndarray],
+        fetches: Sequence[str],
+        timeout_seconds: float | None,
+    ) -> list[Any]:
         options = None
-        inputs = {self._tensor(name): array for name, array in feeds.items()}
-        outputs = [self._tensor(name) for name in fetches]
         if timeout_seconds is not None:
             milliseconds = min(max(1, int(timeout_seconds * 1000)), 2**31)
             options = pywrap_tf_session.TF_NewBufferFromString(
                 config_pb2.RunOptions(timeout_in_ms=milliseconds).SerializeToString()
             )
         try:
-            # Session.run costs 280 µs of Python for each call where this costs 60, casts
-            # what TensorFlow Serving refuses, and adds a stack trace to each error.
-            return list(self._session._call_tf_sessionrun(options, inputs, outputs, [], None))
+            return self._call(options, feeds, fetches, None)
         except tf.errors.OpError as error:
             raise from_tensorflow(error) from error
         finally:
             if options is not None:
                 pywrap_tf_session.TF_DeleteBuffer(options)
+
+    def _call(
+        self, options: Any, feeds: Mapping[str, np.ndarray], fetches: Sequence[str], metadata: Any
+    ) -> list[Any]:
+        inputs = {self._tensor(name): array for name, array in feeds.items()}
+        outputs = [self._tensor(name) for name in fetches]
+        # Session.run costs 280 µs of Python for each call where this costs 60, casts what
+        # TensorFlow Serving refuses, and adds a stack trace to each error.
+        return list(self._session._call_tf_sessionrun(options, inputs, outputs, [], metadata))
 
     def close(self) -> None:
         """Free the session's memory; the caller sees to it that nothing runs any more."""
@@ -123,24 +194,43 @@ class Servable:
         return found
 
 
-def load(version: int, path: str, settings: SessionSettings) -> Servable:
-    """Load a SavedModel from its folder.
+def load(
+    version: int,
+    path: str,
+    settings: SessionSettings,
+    batching: BatchParameters | None = None,
+    queued: Queued = say_nothing,
+    guard: Guard | None = None,
+) -> Servable:
+    """Load a SavedModel.
+
+    Args:
+        version: Its number.
+        path: Its folder.
+        settings: For the session.
+        batching: How requests share runs; None: not at all.
+        queued: Told of each request that did.
+        guard: Of the memory for requests; the machine's, unless given.
 
     Raises:
         ServingError: With the status and, for the usual mistakes, the text of TensorFlow Serving.
     """
     _check_folder(Path(path))
+    if batching is not None:
+        check(batching)
     graph = tf.Graph()
     session = tf.compat.v1.Session(graph=graph, config=settings.proto())
     try:
         with graph.as_default():
             meta_graph = tf.compat.v1.saved_model.load(session, list(settings.tags), path)
+        signatures = dict(meta_graph.signature_def)
+        made = queues(graph, signatures, batching, queued) if batching is not None else {}
         # Servable.run goes around Session.run, which would tell the runtime of new operations.
         session._extend_graph()
     except Exception as error:
         session.close()
         raise load_error(error, path) from error
-    return Servable(version, path, session, dict(meta_graph.signature_def))
+    return Servable(version, path, session, signatures, made, guard)
 
 
 def _check_folder(folder: Path) -> None:

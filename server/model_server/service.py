@@ -1,7 +1,8 @@
 """The gRPC side: the table of methods, and how errors and deadlines become statuses."""
 
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -18,10 +19,13 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from server.model_server import metadata, predict, status
-from server.model_server.choose import chosen
-from server.model_server.errors import ServingError, cut, unimplemented
+from server.model_server import classify, inference, metadata, predict, regress, reload, status
+from server.model_server.choose import chosen, served
+from server.model_server.errors import ServingError, cut
 from server.model_server.manager import Manager
+from server.model_server.monitoring import Metrics
+from server.model_server.reload import Configuration
+from server.model_server.timed import timed
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +33,9 @@ Answer = Callable[[Any, float | None], Any]
 """A method: the request and the seconds left to the caller (None: for ever) → the response."""
 
 HEALTH_NAMES = ("", "ModelService", "PredictionService")
+
+_COUNTED = ("Predict", "Classify", "Regress")
+"""The methods that TensorFlow Serving's metrics tell of."""
 
 _OPTIONS = [
     ("grpc.max_receive_message_length", 2**31 - 1),
@@ -46,12 +53,29 @@ class Method:
     answer: Answer
 
 
-def methods(manager: Manager, as_content: bool) -> dict[str, dict[str, Method]]:
+def methods(
+    manager: Manager, as_content: bool, configuration: Configuration, metrics: Metrics
+) -> dict[str, dict[str, Method]]:
     """Every method by service and name: the whole API on one page."""
 
     def predicted(request: Any, seconds: float | None) -> Any:
         with chosen(manager, request) as servable:
-            return predict.predict(servable, request, seconds, as_content)
+            model = timed(servable, metrics, request, "Predict")
+            return predict.predict(model, request, seconds, as_content)
+
+    def classified(request: Any, seconds: float | None) -> Any:
+        with chosen(manager, request) as servable:
+            model = timed(servable, metrics, request, "Classify")
+            return classify.classify(model, request, seconds)
+
+    def regressed(request: Any, seconds: float | None) -> Any:
+        with chosen(manager, request) as servable:
+            model = timed(servable, metrics, request, "Regress")
+            return regress.regress(model, request, seconds)
+
+    def inferred(request: Any, seconds: float | None) -> Any:
+        with served(manager, inference.model_spec(request)) as servable:
+            return inference.multi_inference(servable, request, seconds)
 
     def described(request: Any, seconds: float | None) -> Any:  # noqa: ARG001
         metadata.check_fields(request)
@@ -61,28 +85,22 @@ def methods(manager: Manager, as_content: bool) -> dict[str, dict[str, Method]]:
     def told(request: Any, seconds: float | None) -> Any:  # noqa: ARG001
         return status.model_status(manager, request)
 
+    def reloaded(request: Any, seconds: float | None) -> Any:
+        return reload.handle(configuration, metrics, request, seconds)
+
     return {
         "tensorflow.serving.PredictionService": {
             "Predict": Method(predict_pb2.PredictRequest, predicted),
             "GetModelMetadata": Method(get_model_metadata_pb2.GetModelMetadataRequest, described),
-            "Classify": _missing("Classify", classification_pb2.ClassificationRequest),
-            "Regress": _missing("Regress", regression_pb2.RegressionRequest),
-            "MultiInference": _missing("MultiInference", inference_pb2.MultiInferenceRequest),
+            "Classify": Method(classification_pb2.ClassificationRequest, classified),
+            "Regress": Method(regression_pb2.RegressionRequest, regressed),
+            "MultiInference": Method(inference_pb2.MultiInferenceRequest, inferred),
         },
         "tensorflow.serving.ModelService": {
             "GetModelStatus": Method(get_model_status_pb2.GetModelStatusRequest, told),
-            "HandleReloadConfigRequest": _missing(
-                "HandleReloadConfigRequest", model_management_pb2.ReloadConfigRequest
-            ),
+            "HandleReloadConfigRequest": Method(model_management_pb2.ReloadConfigRequest, reloaded),
         },
     }
-
-
-def _missing(name: str, request: Any) -> Method:
-    def refuse(request: Any, seconds: float | None) -> Any:  # noqa: ARG001
-        raise unimplemented(f"{name} is not offered by this model server")
-
-    return Method(request, refuse)
 
 
 @dataclass
@@ -115,16 +133,31 @@ def build(
     addresses: list[str],
     threads: int,
     with_health: bool,
+    credentials: Any | None = None,
+    channel_arguments: Sequence[tuple[str, int | str]] = (),
+    metrics: Metrics | None = None,
 ) -> Server:
     """Bind the addresses for the methods of `table`.
+
+    Args:
+        table: The methods by service and name.
+        addresses: In gRPC's notation.
+        threads: How many calls are worked on at the same time.
+        with_health: Whether to offer grpc.health.v1.Health.
+        credentials: What all addresses, Unix sockets as well, are encrypted with; None not at all.
+        channel_arguments: Settings of gRPC's core, which beat our own.
+        metrics: Where calls are counted.
 
     Raises:
         RuntimeError: An address can't be bound.
     """
     pool = ThreadPoolExecutor(threads, thread_name_prefix="grpc")
-    grpc_server = grpc.server(pool, options=_OPTIONS)
+    # Of two settings with one name gRPC would take the first.
+    settings = dict(_OPTIONS) | dict(channel_arguments)
+    grpc_server = grpc.server(pool, options=list(settings.items()))
+    metrics = metrics or Metrics()
     for service, entries in table.items():
-        handlers = {name: _handler(f"{service}/{name}", m) for name, m in entries.items()}
+        handlers = {name: _handler(name, method, metrics) for name, method in entries.items()}
         grpc_server.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler(service, handlers),)
         )
@@ -134,25 +167,51 @@ def build(
         health_pb2_grpc.add_HealthServicer_to_server(checker, grpc_server)
         for name in HEALTH_NAMES:
             checker.set(name, health_pb2.HealthCheckResponse.SERVING)
-    ports = [grpc_server.add_insecure_port(address) for address in addresses]
+    ports = [_bind(grpc_server, address, credentials) for address in addresses]
     return Server(grpc_server, ports[0], checker)
 
 
-def _handler(name: str, method: Method) -> Any:
+def _bind(grpc_server: Any, address: str, credentials: Any | None) -> int:
+    if credentials is None:
+        return int(grpc_server.add_insecure_port(address))
+    return int(grpc_server.add_secure_port(address, credentials))
+
+
+def _count_examples(metrics: Metrics, name: str, response: Any) -> None:
+    if name in ("Classify", "Regress"):
+        spec, result = response.model_spec, response.result
+    elif name == "MultiInference":  # Its tasks are about the same examples.
+        first = response.results[0]
+        spec, result = first.model_spec, getattr(first, first.WhichOneof("result"))
+    else:
+        return
+    classified = isinstance(result, classification_pb2.ClassificationResult)
+    metrics.examples(spec.name, len(result.classifications if classified else result.regressions))
+
+
+def _handler(name: str, method: Method, metrics: Metrics) -> Any:
     def call(request: Any, context: Any) -> Any:
-        error = None
+        began = time.monotonic()
+        response, error = None, None
         try:
             # The call may have waited for a thread; TensorFlow Serving runs none that is late.
             seconds = context.time_remaining()
             if seconds is not None and seconds <= 0:
                 raise ServingError(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
-            return method.answer(request, seconds)
+            response = method.answer(request, seconds)
         except ServingError as raised:
             error = raised
         except Exception:
             log.exception("%s failed in an unexpected way", name)
             error = ServingError(grpc.StatusCode.INTERNAL, "internal error, see the server's log")
-        return context.abort(error.code, cut(error.text))
+        if name in _COUNTED:
+            model = request.model_spec.name
+            metrics.request(model, error.code.name if error else "OK")
+            if error is None:
+                metrics.latency(model, name, "GRPC", time.monotonic() - began)
+        if error is None:
+            _count_examples(metrics, name, response)
+        return context.abort(error.code, cut(error.text)) if error else response
 
     return grpc.unary_unary_rpc_method_handler(
         call,

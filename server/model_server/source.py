@@ -3,7 +3,7 @@
 import logging
 import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from server.model_server.config import ModelConfig
@@ -29,8 +29,15 @@ def versions_on_disk(base_path: str) -> dict[int, str]:
     return found
 
 
-def look(models: Sequence[ModelConfig]) -> dict[str, dict[int, str]]:
+def look(
+    models: Sequence[ModelConfig], bad: Collection[tuple[str, int]] = ()
+) -> dict[str, dict[int, str]]:
     """One look at the disk: the versions to serve of every model.
+
+    Args:
+        models: The models.
+        bad: Versions that won't load. Others are chosen instead of them, and besides them they are
+            still given, so that their status tells.
 
     Raises:
         OSError: A base path is missing. TensorFlow Serving then changes nothing for any model,
@@ -39,7 +46,9 @@ def look(models: Sequence[ModelConfig]) -> dict[str, dict[int, str]]:
     aspired = {}
     for model in models:
         found = versions_on_disk(model.base_path)
-        aspired[model.name] = {number: found[number] for number in model.policy(found)}
+        good = [number for number in found if (model.name, number) not in bad]
+        chosen = {*model.policy(good), *set(model.policy(found)).difference(good)}
+        aspired[model.name] = {number: found[number] for number in chosen}
     return aspired
 
 
@@ -47,18 +56,20 @@ class Poller:
     """Looks at the disk now and then, in a thread, and hands on what should be served.
 
     Args:
-        models: The models to look for.
-        wait_seconds: Between two looks; 0 looks once, negative never.
+        wait_seconds: Between two looks; 0 looks only when the models change, negative never.
         aspire: Called from the thread with the outcome of each look.
+        bad: Versions that won't load; see `look`.
     """
 
     def __init__(
         self,
-        models: Sequence[ModelConfig],
         wait_seconds: float,
         aspire: Callable[[Aspired], None],
+        bad: Collection[tuple[str, int]] = (),
     ) -> None:
-        self._models = models
+        self._bad = bad
+        self._models: tuple[ModelConfig, ...] = ()
+        self._looking = threading.Lock()
         self._wait_seconds = wait_seconds
         self._aspire = aspire
         self._stopped = threading.Event()
@@ -66,7 +77,7 @@ class Poller:
         self._thread = threading.Thread(target=self._poll, name="poll-file-system", daemon=True)
 
     def start(self) -> None:
-        if self._wait_seconds >= 0:
+        if self._wait_seconds > 0:
             self._thread.start()
 
     def stop(self) -> None:
@@ -74,11 +85,25 @@ class Poller:
         if self._thread.is_alive():
             self._thread.join()
 
+    def watch(self, models: Sequence[ModelConfig]) -> None:
+        """Look for these models from now on, at once unless it never looks; others go away."""
+        with self._looking:
+            gone = {model.name for model in self._models} - {model.name for model in models}
+            self._models = tuple(models)
+            # Apart from the look, which changes nothing as long as any folder is missing.
+            self._aspire({name: {} for name in gone})
+        if self._wait_seconds >= 0:
+            self.look_once()
+
     def look_once(self) -> None:
         """Look at the disk and hand on the outcome; a missing folder is logged once."""
+        with self._looking:
+            self._look()
+
+    def _look(self) -> None:
         complaint = ""
         try:
-            aspired = look(self._models)
+            aspired = look(self._models, self._bad)
         except OSError as error:
             complaint = f"no look at the models: {error}"
         else:
@@ -91,12 +116,9 @@ class Poller:
         self._last_complaint = complaint
 
     def _poll(self) -> None:
-        while not self._stopped.is_set():
+        while not self._stopped.wait(self._wait_seconds):
             try:
                 self.look_once()
             except Exception:
                 # The thread is the only one that sees new versions: it must outlive a bug.
                 log.exception("look at the models failed")
-            if self._wait_seconds == 0:
-                return
-            self._stopped.wait(self._wait_seconds)

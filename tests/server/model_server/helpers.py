@@ -23,8 +23,10 @@ from tensorflow_serving.apis import (
 
 from server.model_server.config import ModelConfig
 from server.model_server.flags import Options
+from server.model_server.loading import make_loader
 from server.model_server.manager import Manager, Retries
-from server.model_server.program import make_loader
+from server.model_server.monitoring import Metrics
+from server.model_server.reload import Configuration
 from server.model_server.rest import Rest
 from server.model_server.rest_http import RestServer
 from server.model_server.service import build, methods
@@ -315,9 +317,12 @@ def running(
     """A server in this process on a free port; the test says when to look at the disk."""
     options = Options(port=0, enable_grpc_healthcheck_service=health, **flags)
     manager = Manager(make_loader(options), Retries(retries, 0.01))
-    poller = Poller(models, -1, manager.aspire)
+    poller = Poller(-1, manager.aspire)
+    poller.watch(models)
     poller.look_once()
-    table = methods(manager, options.enable_serialization_as_tensor_content)
+    configuration = Configuration(manager, poller)
+    as_content = options.enable_serialization_as_tensor_content
+    table = methods(manager, as_content, configuration, Metrics())
     server = build(table, ["127.0.0.1:0"], 8, health)
     server.start()
     try:

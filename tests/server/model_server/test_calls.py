@@ -10,10 +10,8 @@ import tensorflow as tf
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tensorflow.core.framework import tensor_pb2, types_pb2
 from tensorflow_serving.apis import (
-    classification_pb2,
     get_model_metadata_pb2,
     get_model_status_pb2,
-    model_management_pb2,
     predict_pb2,
 )
 
@@ -272,21 +270,6 @@ def test_calls_at_the_same_time_keep_their_rows(api: Api) -> None:
     for thread in threads:
         thread.join()
     assert not wrong
-
-
-@pytest.mark.parametrize(
-    ("request_", "name"),
-    [
-        (classification_pb2.ClassificationRequest(), "Classify"),
-        (model_management_pb2.ReloadConfigRequest(), "HandleReloadConfigRequest"),
-    ],
-)
-def test_methods_that_are_missing_say_so(api: Api, request_: Any, name: str) -> None:
-    stub = api.model if name == "HandleReloadConfigRequest" else api.prediction
-    assert refusal(lambda: getattr(stub, name)(request_)) == (
-        "UNIMPLEMENTED",
-        f"{name} is not offered by this model server",
-    )
 
 
 def metadata_request(*fields: str, model: str = "m") -> Any:

@@ -60,13 +60,17 @@ def test_usage_names_every_flag() -> None:
     assert not set(IGNORED) & {f.name for f in fields(Options)}
 
 
+PLATFORM = 'model_platform: "tensorflow"'
+LABEL = ' version_labels { key: "b-c" value: 1 }'
+
+
 def file_with(folder: Path, text: str) -> Options:
     path = folder / "models.config"
     path.write_text(text)
     return Options(model_config_file=str(path), model_base_path="relative, but not looked at")
 
 
-def entry(name: str, path: str = "/m", platform: str = 'model_platform: "tensorflow"') -> str:
+def entry(name: str, path: str = "/m", platform: str = PLATFORM) -> str:
     return f'config {{ name: "{name}" base_path: "{path}" {platform} }}'
 
 
@@ -94,7 +98,7 @@ def test_config_file(tmp_path: Path) -> None:
         }
         }}""",
     )
-    models = config.from_options(options)
+    models = config.from_proto(config.from_options(options))
     assert [(m.name, m.base_path) for m in models] == [
         ("a", "/m"), ("b", "/b"), ("c", "/c"), ("d", "/d")
     ]  # fmt: skip
@@ -112,6 +116,14 @@ def test_config_file(tmp_path: Path) -> None:
         (f"model_config_list {{ {entry('a', '/a', '')} }}",
          "INVALID_ARGUMENT: Illegal setting neither ModelServerConfig::model_type (deprecated) "
          "nor ModelServerConfig::model_platform, model name is a"),
+        (f"model_config_list {{ {entry('a', '/a', 'model_type: TENSORFLOW ' + PLATFORM)} }}",
+         "INVALID_ARGUMENT: Illegal setting both ModelServerConfig::model_type (deprecated) "
+         "and ModelServerConfig::model_platform."),
+        (f"model_config_list {{ {entry('a', '/a', 'model_type: OTHER')} }}",
+         "INVALID_ARGUMENT: ModelServerConfig::model_type choice 2 not supported."),
+        (f"model_config_list {{ {entry('a', '/a', PLATFORM + LABEL)} }}",
+         "INVALID_ARGUMENT: Model a has the version label 'b-c', which may hold only letters, "
+         "digits and underscores"),
         ("model_config_list { " + entry("a", "/a", 'model_platform: "onnx"') + " }",
          "INVALID_ARGUMENT: Model a requests unsupported platform onnx"),
     ],

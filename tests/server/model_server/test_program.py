@@ -5,9 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,61 +22,9 @@ from tests.server.model_server.helpers import (
     request_for,
     until,
 )
-
-CODE = "import sys; from server.model_server import main; sys.exit(main(sys.argv[1:]))"
+from tests.server.model_server.process import CODE, started
 
 pytestmark = pytest.mark.integration
-
-
-class Process:
-    """The program, with its stderr collected line by line."""
-
-    def __init__(self, *flags: str) -> None:
-        self.popen = subprocess.Popen(
-            [sys.executable, "-c", CODE, *flags], stderr=subprocess.PIPE, text=True
-        )
-        self.lines: list[str] = []
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.popen.stderr is not None
-        for line in self.popen.stderr:
-            self.lines.append(line.rstrip("\n"))
-
-    def wait_for(self, pattern: str) -> re.Match[str]:
-        def found() -> re.Match[str] | None:
-            matches = (re.search(pattern, line) for line in list(self.lines))
-            match = next((m for m in matches if m), None)
-            assert match or self.popen.poll() is None, "\n".join(self.lines)
-            return match
-
-        match = until(found, pattern)
-        assert isinstance(match, re.Match)
-        return match
-
-    def port(self) -> int:
-        return int(self.wait_for(r"^Running gRPC ModelServer at 127\.0\.0\.1:(\d+) \.\.\.$")[1])
-
-    def end(self) -> int:
-        code = self.popen.wait(PATIENCE)
-        self._reader.join()
-        return code
-
-    def close(self) -> None:
-        self.popen.kill()
-        self.end()
-        assert self.popen.stderr is not None
-        self.popen.stderr.close()
-
-
-@contextmanager
-def started(*flags: str) -> Iterator[Process]:
-    process = Process(*flags)
-    try:
-        yield process
-    finally:
-        process.close()
 
 
 def free_port() -> int:
@@ -180,7 +126,7 @@ def test_signal_while_waiting_for_a_model(tmp_path: Path) -> None:
         (["--port=x"], "Couldn't interpret value x for flag --port."),
         ([], "Failed to start server. Error: INVALID_ARGUMENT: Both server_options"),
         (["--model_base_path=m"], "Expected model default to have an absolute path"),
-        (["--model_base_path=/m", "--ssl_config_file=f"], "UNIMPLEMENTED: --ssl_config_file"),
+        (["--model_base_path=/m", "--ssl_config_file=f"], "NOT_FOUND: f; No such file"),
     ],
 )
 def test_exit_status_255(flags: list[str], text: str) -> None:

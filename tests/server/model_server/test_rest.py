@@ -12,6 +12,13 @@ ROW = [1.0, 2.0, 3.0, 4.0]
 DOUBLED = [2.0, 4.0, 6.0, 8.0]
 
 
+# The original, too, says "classify" of both.
+NO_EXAMPLES = (
+    "JSON Value: {\"inputs\": [[1.0, 2.0, 3.0, 4.0]]} When method is classify, key 'examples' "
+    "is expected and was not found"
+)
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status", "text"),
     [
@@ -26,10 +33,8 @@ DOUBLED = [2.0, 4.0, 6.0, 8.0]
         ("PUT", PREDICT, 400, f"Malformed request: PUT {PREDICT}"),
         ("OPTIONS", PREDICT, 400, f"Malformed request: OPTIONS {PREDICT}"),
         ("BREW", PREDICT, 501, "Unsupported method ('BREW')"),
-        ("POST", "/v1/models/m:classify", 501,
-         "Classify is not offered yet by this model server"),
-        ("POST", "/v1/models/m/versions/7:REGRESS", 501,
-         "Regress is not offered yet by this model server"),
+        ("POST", "/v1/models/m:classify", 400, NO_EXAMPLES),
+        ("POST", "/v1/models/m/versions/7:REGRESS", 400, NO_EXAMPLES),
         ("POST", "/v1/models/none:predict", 404, "Servable not found for request: Latest(none)"),
         ("POST", "/v1/models/m/versions/9:predict", 404,
          "Servable not found for request: Specific(m, 9)"),
