@@ -44,6 +44,13 @@ class Settings:
             " dns:///name:port or unix:///path"
         ),
     ] = "127.0.0.1:8500"
+    model_server_program: Annotated[
+        str,
+        _help(
+            "what lince up starts as model server: auto is tensorflow_model_server where it is on"
+            " PATH, else the embedded one; embedded; or a program, by name or path"
+        ),
+    ] = "auto"
     host: Annotated[str, _help("address the gateway listens on; 0.0.0.0 for all")] = "127.0.0.1"
     port: Annotated[int, _Port, _help("port the gateway listens on")] = 8000
     workers: Annotated[int, _Count, _help("gateway processes")] = 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +48,16 @@ def gateway() -> None:
 
 @click.command()
 @click.argument("names", nargs=-1)
-def up(names: tuple[str, ...]) -> None:
+@click.option(
+    "--model-server",
+    metavar="PROGRAM",
+    help="embedded, a program's name or path, or auto: tensorflow_model_server where it is on "
+    "PATH, else the embedded one. Unless given, LINCE_MODEL_SERVER_PROGRAM.",
+)
+def up(names: tuple[str, ...], model_server: str | None) -> None:
     """Run a model server and a gateway on the models in models/, until Ctrl-C.
 
-    NAMES are the models to serve, all unless given. Takes tensorflow_model_server where it is on
-    PATH, else the embedded stand-in.
+    NAMES are the models to serve, all unless given.
     """
     from server.up import System
 
@@ -59,15 +65,19 @@ def up(names: tuple[str, ...]) -> None:
         click.echo(f"ready at {system.gateway} (model server: grpc {system.model_server})")
         click.echo("Ctrl-C stops")
 
-    start_servers(names, show)
+    start_servers(names, show, program=model_server)
 
 
-def start_servers(names: tuple[str, ...], when_ready: Any, log: Path | None = None) -> None:
+def start_servers(
+    names: tuple[str, ...], when_ready: Any, log: Path | None = None, program: str | None = None
+) -> None:
     from export.versions import newest_of_each
     from server.errors import StartError
     from server.up import up as start
 
     settings = settings_of_environment()
+    if program:
+        settings = replace(settings, model_server_program=program)
     versions = newest_of_each(settings.models_dir)
     for version in versions:
         if version.manifest is None:

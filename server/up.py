@@ -45,16 +45,15 @@ def up(
 ) -> None:
     """Starts a model server on the models folder and a gateway in front, until Ctrl-C.
 
-    Takes TensorFlow Serving's `tensorflow_model_server` where it is on PATH, else the embedded
-    stand-in.
-
     Args:
+        settings: with the model server's program.
         names: of the models to serve.
         when_ready: called once the gateway answers that it is ready.
         log: file for what the processes print; None lets them print it here.
 
     Raises:
-        StartError: the gateway's port is taken, or a process did not start or ended by itself.
+        StartError: the gateway's port is taken, the model server's program is missing, or a
+            process did not start or ended by itself.
     """
     grpc_port = free_port(8500)
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104
@@ -69,7 +68,8 @@ def up(
         children: list[subprocess.Popen[bytes]] = []
         stack.callback(_stop, children)
         try:
-            children.append(_start(_model_server(config, grpc_port), {}, output))
+            command = _model_server(settings.model_server_program, config, grpc_port)
+            children.append(_start(command, {}, output))
             _await(children, lambda: is_open("127.0.0.1", grpc_port), "the model server")
             children.append(
                 _start(
@@ -103,17 +103,27 @@ def model_config(models: Path, names: Sequence[str]) -> str:
     return f"model_config_list {{\n{entries}}}\n"
 
 
-def _model_server(config: Path, port: int) -> list[str]:
-    real = shutil.which(_REAL)
-    program = [real] if real else [sys.executable, "-m", "lince", "model-server"]
+def _model_server(program: str, config: Path, port: int) -> list[str]:
     return [
-        *program,
+        *_program(program),
         f"--model_config_file={config}",
         f"--port={port}",
         "--enable_grpc_healthcheck_service",
         # A version that can't be loaded is to be heard of now, not after five minutes of retries.
         "--max_num_load_retries=0",
     ]
+
+
+def _program(choice: str) -> list[str]:
+    embedded = [sys.executable, "-m", "lince", "model-server"]
+    if choice == "embedded":
+        return embedded
+    found = shutil.which(_REAL if choice == "auto" else choice)
+    if found:
+        return [found]
+    if choice == "auto":
+        return embedded
+    raise StartError(f"there is no program {choice} to be the model server")
 
 
 def _start(

@@ -3,7 +3,14 @@ from pathlib import Path
 import pytest
 
 from contract.run_folder import RunFolder
-from tests.integration.processes import run
+from tests.integration.processes import programs, run
+
+
+@pytest.fixture(autouse=True, params=programs(), ids=lambda program: Path(program).name)
+def model_server_program(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each test runs against every model server that there is."""
+    monkeypatch.setenv("LINCE_TEST_MODEL_SERVER", request.param)
+    return str(request.param)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -59,7 +60,19 @@ def wait_until(condition: Callable[[], Any], what: str, running: Running | None 
 def environment(**variables: str) -> dict[str, str]:
     """The environment without the LINCE_* variables of whoever runs the tests."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("LINCE_")}
-    return {**kept, **variables}
+    return {**kept, "LINCE_MODEL_SERVER_PROGRAM": program_under_test(), **variables}
+
+
+def programs() -> list[str]:
+    """The model servers that the tests run against: the embedded one, and the real one if it is
+    on PATH.
+    """
+    real = shutil.which("tensorflow_model_server")
+    return ["embedded", *([real] if real else [])]
+
+
+def program_under_test() -> str:
+    return os.environ.get("LINCE_TEST_MODEL_SERVER", "embedded")
 
 
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -96,20 +109,19 @@ def started(command: Sequence[str], log: Path, **variables: str) -> Iterator[Run
 def model_server(
     models: Path, names: Sequence[str], scratch: Path, *more: str
 ) -> Iterator[tuple[Running, str]]:
-    """An embedded model server, with more flags; gives it and its address."""
+    """The model server under test, with more flags; gives it and its address."""
     from server.up import model_config
 
     config = scratch / "models.config"
     config.write_text(model_config(models, names))
-    flags = (f"--model_config_file={config}", "--port=0", "--max_num_load_retries=0")
-    flags += ("--file_system_poll_wait_seconds=0.1", *more)
-    with started((*LINCE, "model-server", *flags), scratch / "model-server.log") as running:
-
-        def port() -> str | None:
-            found = re.search(r"Running gRPC ModelServer at 127.0.0.1:(\d+)", running.output())
-            return found and found[1]
-
-        yield running, f"127.0.0.1:{wait_until(port, 'the model server', running)}"
+    port, program = free_port(), program_under_test()
+    command = (*LINCE, "model-server") if program == "embedded" else (program,)
+    flags = (f"--model_config_file={config}", f"--port={port}", "--max_num_load_retries=0")
+    flags += ("--file_system_poll_wait_seconds=1", *more)
+    with started((*command, *flags), scratch / "model-server.log") as running:
+        line = re.compile(rf"Running gRPC ModelServer at [0-9.]+:{port} ")
+        wait_until(lambda: line.search(running.output()), "the model server", running)
+        yield running, f"127.0.0.1:{port}"
 
 
 @contextmanager
