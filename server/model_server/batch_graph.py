@@ -63,15 +63,26 @@ def add_batched_ops(
         NotBatchableError: The graph between them doesn't make a function.
     """
     with graph.as_default(), tf.name_scope(name):
-        sources = [graph.get_tensor_by_name(tensor) for tensor in inputs]
-        targets = [graph.get_tensor_by_name(tensor) for tensor in outputs]
+        sources = [_tensor(graph, name) for name in inputs]
+        targets = [_tensor(graph, name) for name in outputs]
         rows = tf.shape(sources[0])[:1]
         targets.append(tf.fill(rows, tf.timestamp()))
         captured = _define(graph, sources, targets, name)
         return [
-            _add_op(sources, targets, captured, parameters, f"{name}_{number}", name)
+            _as_batched(
+                inputs,
+                outputs,
+                *_add_op(sources, targets, captured, parameters, f"{name}_{number}", name),
+            )
             for number in range(count)
         ]
+
+
+def _tensor(graph: Any, name: str) -> Any:
+    try:
+        return graph.get_tensor_by_name(name if ":" in name else f"{name}:0")
+    except (KeyError, ValueError) as error:
+        raise NotBatchableError(str(error)) from error
 
 
 def _add_op(
@@ -81,7 +92,7 @@ def _add_op(
     parameters: BatchParameters,
     shared_name: str,
     function: str,
-) -> BatchedOp:
+) -> tuple[list[str], list[str]]:
     placeholders = [tf.compat.v1.placeholder(t.dtype, name="batched") for t in sources]
     results = tf.raw_ops.BatchFunction(
         in_tensors=placeholders,
@@ -96,10 +107,15 @@ def _add_op(
         enable_large_batch_splitting=parameters.large_batch_splitting,
         shared_name=shared_name,
     )
+    return [p.name for p in placeholders], [r.name for r in results]
+
+
+def _as_batched(
+    inputs: Sequence[str], outputs: Sequence[str], fed: Sequence[str], fetched: Sequence[str]
+) -> BatchedOp:
+    *values, started = fetched
     return BatchedOp(
-        {s.name: p.name for s, p in zip(sources, placeholders, strict=True)},
-        {t.name: r.name for t, r in zip(targets[:-1], results[:-1], strict=True)},
-        results[-1].name,
+        dict(zip(inputs, fed, strict=True)), dict(zip(outputs, values, strict=True)), started
     )
 
 

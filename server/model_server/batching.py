@@ -10,7 +10,7 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import grpc
@@ -48,7 +48,11 @@ _NODE = re.compile(r"(\s*\[\[\{\{node [^}]*\}\}\]\])+\s*$")
 
 
 def queues(
-    graph: Any, signatures: Mapping[str, Any], parameters: BatchParameters, queued: Queued
+    graph: Any,
+    signatures: Mapping[str, Any],
+    parameters: BatchParameters,
+    queued: Queued,
+    changing: Collection[str] = (),
 ) -> "dict[Key, Queue]":
     """Add a queue to the graph for every signature of a model.
 
@@ -57,17 +61,21 @@ def queues(
         signatures: Its SignatureDefs.
         parameters: How to make batches; must have passed `batch_parameters.check`.
         queued: Told of each request that ran in a batch.
+        changing: Tensors whose computation changes variables, which it must for each request.
     """
     made: dict[Key, Queue] = {}
     for name, signature in signatures.items():
         inputs = {info.name: info.tensor_shape for info in signature.inputs.values()}
         outputs = {info.name: info.tensor_shape for info in signature.outputs.values()}
         key = (frozenset(inputs), frozenset(outputs))
-        if inputs and outputs and all(":" in tensor for tensor in (*inputs, *outputs)):
+        if inputs and outputs:
             if key not in made:
                 name_of_op = f"lince_batch_{len(made)}"
                 rows = {tensor: _row_shape(shape) for tensor, shape in sorted(inputs.items())}
-                ops = _ops(graph, name_of_op, rows, outputs, parameters)
+                ops: list[BatchedOp] = []
+                fixed = {tensor for tensor, shape in outputs.items() if not _has_rows(shape)}
+                if not fixed.union(changing).intersection(outputs):
+                    ops = _ops(graph, name_of_op, rows, outputs, parameters)
                 made[key] = Queue(ops, rows, parameters, queued)
         else:
             log.info("signature %s is not batched", name)
@@ -78,11 +86,9 @@ def _ops(
     graph: Any,
     name: str,
     rows: "Mapping[str, Row]",
-    outputs: Mapping[str, Any],
+    outputs: Collection[str],
     parameters: BatchParameters,
 ) -> list[BatchedOp]:
-    if not all(_has_rows(shape) for shape in outputs.values()):
-        return []
     count = 1 if all(row is not None and None not in row for row in rows.values()) else _SHAPES
     try:
         return add_batched_ops(graph, list(rows), sorted(outputs), parameters, name, count)

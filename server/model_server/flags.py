@@ -78,6 +78,9 @@ class Options:
     tensorflow_session_parallelism: int = _flag(
         0, "Threads of a session, for both kinds below; 0 lets TensorFlow choose."
     )
+    tensorflow_session_config_file: str = _flag(
+        "", "ConfigProto of the sessions in text form; the flags beside this one add to it."
+    )
     tensorflow_intra_op_parallelism: int = _flag(0, "Threads within one operation.")
     tensorflow_inter_op_parallelism: int = _flag(0, "Operations run at the same time.")
     per_process_gpu_memory_fraction: float = _flag(
@@ -95,12 +98,14 @@ class Options:
     ssl_config_file: str = _flag(
         "", "SSLConfig in text form: key and certificate of the gRPC port, as PEM in the file."
     )
+    use_alts_credentials: bool = _flag(False, "Not supported: the server refuses to start with it.")
     version: bool = _flag(False, "Print the versions and exit.")
 
 
 IGNORED: dict[str, type] = {
     "enable_profiler": bool,
     "enable_signature_method_name_check": bool,
+    "enforce_session_run_timeout": bool,
     "flush_filesystem_caches": bool,
     "mixed_precision": str,
     "num_load_threads": int,
@@ -111,9 +116,8 @@ IGNORED: dict[str, type] = {
     "prefer_tflite_model": bool,
     "remove_unused_fields_from_bundle_metagraph": bool,
     "skip_initialize_tpu": bool,
-    "tensorflow_session_config_file": str,
     "thread_pool_factory_config_file": str,
-    "use_alts_credentials": bool,
+    "use_tflite_model": bool,
     "xla_cpu_compilation_enabled": bool,
 }
 

@@ -4,7 +4,7 @@ import os
 import sys
 
 from server.model_server.channel_arguments import channel_arguments
-from server.model_server.errors import invalid_argument
+from server.model_server.errors import invalid_argument, unimplemented
 from server.model_server.flags import Options
 from server.model_server.manager import Manager
 from server.model_server.monitoring import Metrics, prometheus_path
@@ -26,6 +26,9 @@ class Frontends:
     """
 
     def __init__(self, options: Options, metrics: Metrics) -> None:
+        if options.use_alts_credentials:
+            # Ignoring it would send in the clear what the user believes to be encrypted.
+            raise unimplemented("--use_alts_credentials is not supported by this model server")
         self._options = options
         self._metrics = metrics
         self._credentials = credentials(options.ssl_config_file)

@@ -215,22 +215,32 @@ class Manager:
         """All labels of all models, and their versions."""
         return self._labels
 
-    def first_loads(self, names: Collection[str], seconds: float) -> Mapping[str, Version] | None:
+    def first_loads(
+        self, models: Mapping[str, Collection[int]], seconds: float
+    ) -> Mapping[str, Version] | None:
         """Wait until each of these models has a version available, or only failed ones.
+
+        Args:
+            models: Their names, and versions whose load is waited for, too, where they are aspired.
+            seconds: To wait for it.
 
         Returns:
             The highest version of each model that failed; None if some are still undecided when
             the seconds are over.
         """
         with self._changed:
-            if not self._changed.wait_for(lambda: all(map(self._is_decided, names)), seconds):
+            if not self._changed.wait_for(lambda: self._are_decided(models), seconds):
                 return None
-            models = [self._models[name] for name in names]
-            return {m.name: m.versions[max(m.versions)] for m in models if not _has_available(m)}
+            there = [self._models[name] for name in models]
+            return {m.name: m.versions[max(m.versions)] for m in there if not _has_available(m)}
 
-    def _is_decided(self, name: str) -> bool:
-        model = self._models.get(name)
-        return model is not None and (_has_available(model) or _has_failed(model))
+    def _are_decided(self, models: Mapping[str, Collection[int]]) -> bool:
+        known = {name: self._models.get(name) or Model(name) for name in models}
+        return all(
+            (_has_available(model) or _has_failed(model))
+            and not any(_is_underway(model, number) for number in models[name])
+            for name, model in known.items()
+        )
 
     def in_use(self) -> int:
         """How many requests hold a version just now."""
@@ -367,6 +377,11 @@ def _take_over(model: Model, aspired: Mapping[int, str]) -> None:
         if number not in aspired and version.state is State.START:
             version.state = State.END
     model.aspired = dict(aspired)
+
+
+def _is_underway(model: Model, number: int) -> bool:
+    version = model.versions.get(number)
+    return version is not None and version.state in (State.START, State.LOADING)
 
 
 def _has_available(model: Model) -> bool:

@@ -1,6 +1,6 @@
 """Predict: checks in TensorFlow Serving's order and words, one run, the outputs as protos."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import grpc
@@ -51,7 +51,7 @@ def predict(
     check_dtypes(signature, arrays)
     check_ranks(signature, arrays)
     values = servable.run(
-        {signature.inputs[alias].name: array for alias, array in arrays.items()},
+        feeds(signature, arrays),
         [signature.outputs[alias].name for alias in aliases],
         timeout_seconds,
     )
@@ -60,6 +60,21 @@ def predict(
     for alias, value in zip(aliases, values, strict=True):
         response.outputs[alias].CopyFrom(encode(value, as_content))
     return response
+
+
+def feeds(signature: Any, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays by the names of their tensors instead of aliases.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT: two aliases stand for one tensor.
+    """
+    by_name: dict[str, np.ndarray] = {}
+    for alias, array in arrays.items():
+        name = signature.inputs[alias].name
+        if name in by_name:
+            raise invalid_argument(f'Endpoint "{name}" fed more than once.')
+        by_name[name] = array
+    return by_name
 
 
 def fill_model_spec(spec: Any, asked: Any, version: int) -> None:

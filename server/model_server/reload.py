@@ -89,7 +89,9 @@ class Configuration:
                 return False
         try:
             config.check_change(self._models, models)
-            new = {model.name for model in models} - {model.name for model in self._models}
+            old = {model.name for model in self._models}
+            # With their labels: a start with two versions and a label on each must not be a race.
+            new = {m.name: set(m.labels.values()) for m in models if m.name not in old}
             self._models = tuple(models)
             self._journal.note_config(wanted.SerializeToString())
             self._poller.watch(models)
@@ -100,8 +102,10 @@ class Configuration:
         finally:
             self._changing.release()
 
-    def _wait(self, names: Collection[str], is_over: Callable[[], bool], noun: str) -> bool:
-        while (failed := self._manager.first_loads(names, _LOOK_SECONDS)) is None:
+    def _wait(
+        self, models: Mapping[str, Collection[int]], is_over: Callable[[], bool], noun: str
+    ) -> bool:
+        while (failed := self._manager.first_loads(models, _LOOK_SECONDS)) is None:
             if self._closing.is_set() or is_over():
                 return False
         if failed:

@@ -12,15 +12,16 @@ from typing import Any
 import grpc
 import numpy as np
 import tensorflow as tf
-from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import config_pb2
 from tensorflow.python.client import pywrap_tf_session
 
+from server.model_server import saved_model
 from server.model_server.batch_parameters import BatchParameters, check
 from server.model_server.batching import Key, Queue, Queued, queues, say_nothing
-from server.model_server.errors import ServingError, from_number, not_found, unimplemented
+from server.model_server.errors import ServingError, from_number, invalid_argument
 from server.model_server.flags import Options
 from server.model_server.memory import FEW_ROWS, LARGE, Guard, common_rows, row_bytes
+from server.model_server.writes import writing
 
 _MOST_SHAPES = 256
 
@@ -73,6 +74,7 @@ class Servable:
         signatures: Mapping[str, Any],
         queues: Mapping[Key, Queue] | None = None,
         guard: Guard | None = None,
+        changing: frozenset[str] = frozenset(),
     ) -> None:
         self.version = version
         self.path = path
@@ -80,6 +82,7 @@ class Servable:
         self._session: Any = session
         self._queues = queues or {}
         self._guard = guard or Guard()
+        self._changing = changing
         self._outputs: dict[str, Any] = {}
         self._row_bytes: dict[Any, int] = {}
 
@@ -104,33 +107,45 @@ class Servable:
                 if there is not the memory for it.
         """
         rows = common_rows(feeds)
-        if rows >= FEW_ROWS:
-            needed = rows * self._needed_by_row(feeds, fetches)
+        # What changes variables must run once, and so can't be tried with one row before.
+        if rows >= FEW_ROWS and self._changing.isdisjoint(fetches):
+            needed = rows * self._needed_by_row(feeds, fetches, timeout_seconds)
             if needed > LARGE:
                 with self._guard.admitted(needed):
                     return self._run_or_queue(feeds, fetches, timeout_seconds)
         return self._run_or_queue(feeds, fetches, timeout_seconds)
 
-    def _needed_by_row(self, feeds: Mapping[str, np.ndarray], fetches: Sequence[str]) -> int:
+    def _needed_by_row(
+        self,
+        feeds: Mapping[str, np.ndarray],
+        fetches: Sequence[str],
+        timeout_seconds: float | None,
+    ) -> int:
         shapes = {(name, array.shape[1:]) for name, array in feeds.items()}
         key = (frozenset(shapes), frozenset(fetches))
         known = self._row_bytes.get(key)
         if known is None:
             if len(self._row_bytes) >= _MOST_SHAPES:
                 self._row_bytes.clear()
-            known = self._row_bytes[key] = self._trace(feeds, fetches)
+            known = self._row_bytes[key] = self._trace(feeds, fetches, timeout_seconds)
         return known
 
-    def _trace(self, feeds: Mapping[str, np.ndarray], fetches: Sequence[str]) -> int:
+    def _trace(
+        self,
+        feeds: Mapping[str, np.ndarray],
+        fetches: Sequence[str],
+        timeout_seconds: float | None,
+    ) -> int:
         """Run the first row to see what it needs; 0 if it fails, as all will then do."""
-        traced = config_pb2.RunOptions(trace_level=config_pb2.RunOptions.SOFTWARE_TRACE)
-        options = pywrap_tf_session.TF_NewBufferFromString(traced.SerializeToString())
+        options = _run_options(timeout_seconds, config_pb2.RunOptions.SOFTWARE_TRACE)
         metadata = pywrap_tf_session.TF_NewBuffer()
         try:
             first = {name: array[:1] for name, array in feeds.items()}
             self._call(options, first, fetches, metadata)
             serialized = pywrap_tf_session.TF_GetBuffer(metadata)
             return row_bytes(config_pb2.RunMetadata.FromString(serialized).step_stats)
+        except tf.errors.DeadlineExceededError as error:
+            raise from_tensorflow(error) from error
         except tf.errors.OpError:
             return 0
         finally:
@@ -154,12 +169,7 @@ class Servable:
         fetches: Sequence[str],
         timeout_seconds: float | None,
     ) -> list[Any]:
-        options = None
-        if timeout_seconds is not None:
-            milliseconds = min(max(1, int(timeout_seconds * 1000)), 2**31)
-            options = pywrap_tf_session.TF_NewBufferFromString(
-                config_pb2.RunOptions(timeout_in_ms=milliseconds).SerializeToString()
-            )
+        options = None if timeout_seconds is None else _run_options(timeout_seconds)
         try:
             return self._call(options, feeds, fetches, None)
         except tf.errors.OpError as error:
@@ -186,12 +196,25 @@ class Servable:
     def _tensor(self, name: str) -> Any:
         found = self._outputs.get(name)
         if found is None:
+            # `x` means `x:0`, as in TensorFlow's C++.
+            full = name if ":" in name else f"{name}:0"
             try:
-                tensor = self._session.graph.get_tensor_by_name(name)
+                tensor = self._session.graph.get_tensor_by_name(full)
             except (KeyError, ValueError) as error:
-                raise not_found(f"Tensor {name} not found in the graph") from error
+                raise invalid_argument(
+                    f"Tensor {full}, specified in either feed_devices or fetch_devices was not "
+                    "found in the Graph"
+                ) from error
             found = self._outputs[name] = tensor._as_tf_output()
         return found
+
+
+def _run_options(timeout_seconds: float | None, trace_level: int = 0) -> Any:
+    """A buffer that TensorFlow's C++ reads; whoever asks for it deletes it."""
+    options = config_pb2.RunOptions(trace_level=trace_level)
+    if timeout_seconds is not None:
+        options.timeout_in_ms = min(max(1, int(timeout_seconds * 1000)), 2**31)
+    return pywrap_tf_session.TF_NewBufferFromString(options.SerializeToString())
 
 
 def load(
@@ -215,45 +238,33 @@ def load(
     Raises:
         ServingError: With the status and, for the usual mistakes, the text of TensorFlow Serving.
     """
-    _check_folder(Path(path))
     if batching is not None:
         check(batching)
     graph = tf.Graph()
     session = tf.compat.v1.Session(graph=graph, config=settings.proto())
     try:
-        with graph.as_default():
-            meta_graph = tf.compat.v1.saved_model.load(session, list(settings.tags), path)
+        meta_graph = saved_model.read(Path(path), settings.tags)
+        saved_model.initialise(session, meta_graph, Path(path))
         signatures = dict(meta_graph.signature_def)
-        made = queues(graph, signatures, batching, queued) if batching is not None else {}
+        tensors = {o.name for s in signatures.values() for o in s.outputs.values()}
+        changing = writing(meta_graph.graph_def, tensors)
+        made = {}
+        if batching is not None:
+            made = queues(graph, signatures, batching, queued, changing)
         # Servable.run goes around Session.run, which would tell the runtime of new operations.
         session._extend_graph()
     except Exception as error:
         session.close()
-        raise load_error(error, path) from error
-    return Servable(version, path, session, signatures, made, guard)
+        raise load_error(error) from error
+    return Servable(version, path, session, signatures, made, guard, changing)
 
 
-def _check_folder(folder: Path) -> None:
-    if (folder / "saved_model.pb").exists() or (folder / "saved_model.pbtxt").exists():
-        return
-    if (folder / "export.meta").exists():
-        raise unimplemented("Session Bundle is deprecated and removed.")
-    raise not_found(
-        "Specified file path does not appear to contain a SavedModel bundle (should have a "
-        f"file called `saved_model.pb`)\nSpecified file path: {folder}"
-    )
-
-
-def load_error(error: Exception, path: str) -> ServingError:
-    """The status of a failed load, from whatever TensorFlow's Python loader raised."""
+def load_error(error: Exception) -> ServingError:
+    """The status of a failed load, from whatever was raised."""
     if isinstance(error, ServingError):
         return error
     if isinstance(error, tf.errors.OpError):
         return from_tensorflow(error)
-    if isinstance(error, OSError | DecodeError):
-        return ServingError(grpc.StatusCode.DATA_LOSS, f"Can't parse {path} as binary proto")
-    if isinstance(error, RuntimeError) and "tags" in str(error):
-        return not_found(str(error))
     return ServingError(grpc.StatusCode.UNKNOWN, f"{type(error).__name__}: {error}")
 
 

@@ -317,9 +317,8 @@ def running(
     """A server in this process on a free port; the test says when to look at the disk."""
     options = Options(port=0, enable_grpc_healthcheck_service=health, **flags)
     manager = Manager(make_loader(options), Retries(retries, 0.01))
-    poller = Poller(-1, manager.aspire)
+    poller = Poller(0, manager.aspire)
     poller.watch(models)
-    poller.look_once()
     configuration = Configuration(manager, poller)
     as_content = options.enable_serialization_as_tensor_content
     table = methods(manager, as_content, configuration, Metrics())
