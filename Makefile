@@ -6,12 +6,13 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 UNIT_TESTS := $(PYTEST) -q --numprocesses 2 --dist loadfile -m "not slow and not integration"
 
-.PHONY: help run test test-all bench check format setup dev clean
+.PHONY: help run test test-all conformance bench check format setup dev clean
 
 help:
 	@echo "make run       train a first model if there is none, serve it, classify test pictures"
 	@echo "make test      all tests but those that take minutes"
 	@echo "make test-all  those too"
+	@echo "make conformance  hold the model server, or another, against TensorFlow Serving"
 	@echo "make bench     what reading and cached features cost a fit, as ratios"
 	@echo "make check     the quick gate: format, lint, types, import rules, unit tests"
 	@echo "make format    put the code into shape"
@@ -32,6 +33,12 @@ test: dev
 
 test-all: dev
 	$(PYTEST)
+
+# Another server than ours: PROGRAM=/path/to/tensorflow_model_server to start one, or
+# TARGET=host:port REST=host:port for one that runs and serves what tests.conformance.models writes.
+conformance: dev
+	CONFORMANCE_TARGET=$(TARGET) CONFORMANCE_REST=$(REST) CONFORMANCE_PROGRAM=$(PROGRAM) \
+		$(PYTEST) tests/conformance
 
 bench: dev
 	$(BIN)/python -m tests.bench.input_pipeline

@@ -6,6 +6,7 @@ and one that needs more than there is gets an error instead of a run.
 """
 
 import contextlib
+import ctypes
 import os
 import threading
 from collections.abc import Iterator, Mapping
@@ -27,10 +28,24 @@ _AT_ONCE = 4
 """As many of the largest tensors are taken to live at the same time. A chain of layers needs two or
 three of them, branches more, but not all of their tensors are of the largest kind."""
 
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+
 _CGROUPS = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
     ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
 )
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep what is freed for what comes next.
+
+    As it is, each image-sized piece is mapped anew and given back after the call, and half of what
+    it costs to receive a message is the kernel's handing out empty pages.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # other systems have other allocators
+        library = ctypes.CDLL(None)
+        library.mallopt(_M_MMAP_THRESHOLD, 32 * 2**20)
+        library.mallopt(_M_TRIM_THRESHOLD, 256 * 2**20)
 
 
 def row_bytes(step_stats: Any) -> int:

@@ -1,6 +1,7 @@
 """Predict: checks in TensorFlow Serving's order and words, one run, the outputs as protos."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import grpc
@@ -25,6 +26,7 @@ def predict(
     request: Any,
     timeout_seconds: float | None = None,
     as_content: bool = False,
+    contents: Mapping[str, memoryview] = MappingProxyType({}),
 ) -> Any:
     """Answer a PredictRequest with one version of a model.
 
@@ -33,6 +35,7 @@ def predict(
         request: The PredictRequest.
         timeout_seconds: What is left to the caller; None for ever.
         as_content: Answer with tensor_content instead of typed lists.
+        contents: By alias, tensor_content that was taken out of the request; see predict_call.
 
     Returns:
         The PredictResponse.
@@ -46,7 +49,7 @@ def predict(
         raise ServingError(
             grpc.StatusCode.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.'
         )
-    arrays = read_inputs(signature, request.inputs)
+    arrays = read_inputs(signature, request.inputs, contents)
     aliases = chosen_outputs(signature, request.output_filter)
     check_dtypes(signature, arrays)
     check_ranks(signature, arrays)
@@ -84,7 +87,9 @@ def fill_model_spec(spec: Any, asked: Any, version: int) -> None:
     spec.version.value = version
 
 
-def read_inputs(signature: Any, sent: Any) -> dict[str, np.ndarray]:
+def read_inputs(
+    signature: Any, sent: Any, contents: Mapping[str, memoryview] = MappingProxyType({})
+) -> dict[str, np.ndarray]:
     """The arrays to feed, by alias: what was sent, else the signature's defaults.
 
     Raises:
@@ -97,9 +102,9 @@ def read_inputs(signature: Any, sent: Any) -> dict[str, np.ndarray]:
     for alias in sorted(declared):
         # `in` first: indexing a protobuf map with a missing key would add the key.
         if alias in sent:
-            arrays[alias] = _decoded(alias, sent[alias])
+            arrays[alias] = _decoded(alias, sent[alias], contents.get(alias))
         elif alias in defaults:
-            arrays[alias] = _decoded(alias, defaults[alias])
+            arrays[alias] = _decoded(alias, defaults[alias], None)
         else:
             raise invalid_argument(
                 f"Signature input alias: {alias}(feed name: {declared[alias].name}) not found in "
@@ -124,9 +129,9 @@ def _size_mismatch(sent: Iterable[str], declared: Iterable[str]) -> str:
     )
 
 
-def _decoded(alias: str, proto: Any) -> np.ndarray:
+def _decoded(alias: str, proto: Any, content: memoryview | None) -> np.ndarray:
     try:
-        return decode(proto)
+        return decode(proto, content)
     except UndecodableError as error:
         raise invalid_argument(f"tensor parsing error: {alias}") from error
 

@@ -9,21 +9,22 @@ from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from tensorflow_serving.apis import (
-    classification_pb2,
-    get_model_metadata_pb2,
-    get_model_status_pb2,
-    inference_pb2,
-    model_management_pb2,
-    predict_pb2,
-    regression_pb2,
+from tensorflow_serving.apis.classification_pb2 import (
+    ClassificationRequest,
+    ClassificationResult,
 )
+from tensorflow_serving.apis.get_model_metadata_pb2 import GetModelMetadataRequest
+from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusRequest
+from tensorflow_serving.apis.inference_pb2 import MultiInferenceRequest
+from tensorflow_serving.apis.model_management_pb2 import ReloadConfigRequest
+from tensorflow_serving.apis.regression_pb2 import RegressionRequest
 
 from server.model_server import classify, inference, metadata, predict, regress, reload, status
 from server.model_server.choose import chosen, served
 from server.model_server.errors import ServingError, cut
 from server.model_server.manager import Manager
 from server.model_server.monitoring import Metrics
+from server.model_server.predict_call import PredictCall, parse
 from server.model_server.reload import Configuration
 from server.model_server.timed import timed
 
@@ -47,9 +48,9 @@ _OPTIONS = [
 
 @dataclass(frozen=True)
 class Method:
-    """A method of a service: the type of its request, and what answers."""
+    """A method of a service: what reads its request, and what answers."""
 
-    request: Any
+    read: Callable[[bytes], Any]
     answer: Answer
 
 
@@ -58,10 +59,10 @@ def methods(
 ) -> dict[str, dict[str, Method]]:
     """Every method by service and name: the whole API on one page."""
 
-    def predicted(request: Any, seconds: float | None) -> Any:
-        with chosen(manager, request) as servable:
-            model = timed(servable, metrics, request, "Predict")
-            return predict.predict(model, request, seconds, as_content)
+    def predicted(call: PredictCall, seconds: float | None) -> Any:
+        with chosen(manager, call.request) as servable:
+            model = timed(servable, metrics, call.request, "Predict")
+            return predict.predict(model, call.request, seconds, as_content, call.contents)
 
     def classified(request: Any, seconds: float | None) -> Any:
         with chosen(manager, request) as servable:
@@ -90,15 +91,15 @@ def methods(
 
     return {
         "tensorflow.serving.PredictionService": {
-            "Predict": Method(predict_pb2.PredictRequest, predicted),
-            "GetModelMetadata": Method(get_model_metadata_pb2.GetModelMetadataRequest, described),
-            "Classify": Method(classification_pb2.ClassificationRequest, classified),
-            "Regress": Method(regression_pb2.RegressionRequest, regressed),
-            "MultiInference": Method(inference_pb2.MultiInferenceRequest, inferred),
+            "Predict": Method(parse, predicted),
+            "GetModelMetadata": Method(GetModelMetadataRequest.FromString, described),
+            "Classify": Method(ClassificationRequest.FromString, classified),
+            "Regress": Method(RegressionRequest.FromString, regressed),
+            "MultiInference": Method(MultiInferenceRequest.FromString, inferred),
         },
         "tensorflow.serving.ModelService": {
-            "GetModelStatus": Method(get_model_status_pb2.GetModelStatusRequest, told),
-            "HandleReloadConfigRequest": Method(model_management_pb2.ReloadConfigRequest, reloaded),
+            "GetModelStatus": Method(GetModelStatusRequest.FromString, told),
+            "HandleReloadConfigRequest": Method(ReloadConfigRequest.FromString, reloaded),
         },
     }
 
@@ -185,7 +186,7 @@ def _count_examples(metrics: Metrics, name: str, response: Any) -> None:
         spec, result = first.model_spec, getattr(first, first.WhichOneof("result"))
     else:
         return
-    classified = isinstance(result, classification_pb2.ClassificationResult)
+    classified = isinstance(result, ClassificationResult)
     metrics.examples(spec.name, len(result.classifications if classified else result.regressions))
 
 
@@ -215,6 +216,6 @@ def _handler(name: str, method: Method, metrics: Metrics) -> Any:
 
     return grpc.unary_unary_rpc_method_handler(
         call,
-        request_deserializer=method.request.FromString,
+        request_deserializer=method.read,
         response_serializer=lambda response: response.SerializeToString(),
     )

@@ -15,6 +15,7 @@ from server.model_server.frontends import Frontends
 from server.model_server.journal import Journal
 from server.model_server.loading import make_loader
 from server.model_server.manager import Manager, Retries
+from server.model_server.memory import keep_freed_memory
 from server.model_server.monitoring import Metrics
 from server.model_server.reload import Configuration, FileWatcher, LabelRule
 from server.model_server.source import Poller
@@ -36,6 +37,7 @@ def serve(options: Options, journal: Journal, quarantine: Quarantine) -> int:
         ServingError: The server can't start.
     """
     arrived = signals.catch()
+    keep_freed_memory()
     faulthandler.enable(all_threads=False)
     _log_to_stderr()
     metrics = Metrics()

@@ -12,6 +12,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2, types_pb2
 
+from server.model_server.wire_format import framed
+
 LARGEST_BYTES = 2**31 - 1
 """Largest tensor read. One value and a huge shape fit into a few bytes of message, and would be
 repeated until the memory is full; no tensor_content can be larger than this, the limit of a
@@ -48,15 +50,19 @@ _FIELDS: dict[int, _Field] = {
 _HALVES = {types_pb2.DT_HALF: np.float16, types_pb2.DT_BFLOAT16: tf.bfloat16.as_numpy_dtype}
 
 
-def decode(proto: Any) -> np.ndarray:
+def decode(proto: Any, content: memoryview | None = None) -> np.ndarray:
     """The tensor of a TensorProto.
+
+    Args:
+        proto: The TensorProto.
+        content: Its tensor_content, if that was taken out of it; see predict_call.
 
     tensor_content beats the typed list; a list too short repeats its last value, an empty one
     gives zeros, surplus values are dropped; a shape of unknown rank reads as scalar.
 
     Returns:
         An array of the proto's dtype and shape (strings: dtype object, elements bytes). It may
-        share memory with the proto and be read-only.
+        share memory with the proto or the content, and be read-only.
 
     Raises:
         UndecodableError: No dtype, a negative dimension, tensor_content of a wrong size, or more
@@ -71,7 +77,7 @@ def decode(proto: Any) -> np.ndarray:
     if count * max(kind.size or 0, 1) > LARGEST_BYTES:
         raise UndecodableError("too large")
     try:
-        return _read(proto, count).reshape(shape)
+        return _read(proto, content, count).reshape(shape)
     except (ValueError, tf.errors.OpError) as error:
         raise UndecodableError(str(error)) from error
 
@@ -85,11 +91,17 @@ def _shape(proto: Any) -> tuple[int, ...]:
     return shape
 
 
-def _read(proto: Any, count: int) -> np.ndarray:
+def _read(proto: Any, content: memoryview | None, count: int) -> np.ndarray:
     field = _FIELDS.get(proto.dtype)
     half = _HALVES.get(proto.dtype)
-    if proto.tensor_content and (field or half):
-        return np.frombuffer(proto.tensor_content, field.dtype if field else half)
+    if field or half:
+        found = content or proto.tensor_content
+        if found:
+            return np.frombuffer(found, field.dtype if field else half)
+    elif content is not None:
+        whole = tensor_pb2.TensorProto(tensor_content=bytes(content))
+        whole.MergeFrom(proto)
+        proto = whole
     if field:
         numbers: np.ndarray = np.array(getattr(proto, field.name)[:count], field.wire)
         # astype wraps 300 to 44 in uint8, as TensorFlow's C++ does; NumPy alone would raise.
@@ -166,12 +178,4 @@ def _merge_packed(proto: Any, name: str, array: np.ndarray) -> None:
     """Append values by their wire form: ten times as fast as `extend` with Python floats."""
     data = array.tobytes()
     number = tensor_pb2.TensorProto.DESCRIPTOR.fields_by_name[name].number
-    proto.MergeFromString(bytes([number << 3 | 2]) + _varint(len(data)) + data)
-
-
-def _varint(number: int) -> bytes:
-    out = b""
-    while number > 127:
-        out += bytes([number & 127 | 128])
-        number >>= 7
-    return out + bytes([number])
+    proto.MergeFromString(framed(number, data))
