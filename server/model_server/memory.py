@@ -85,19 +85,27 @@ class Guard:
             ServingError: RESOURCE_EXHAUSTED: there are not so many.
         """
         with self._admitting:
-            free = self.free()
-            if free is not None and needed > free:
-                raise ServingError(
-                    grpc.StatusCode.RESOURCE_EXHAUSTED,
-                    f"The request would need about {needed / 2**20:.0f} MiB of memory, and "
-                    f"{max(free, 0) / 2**20:.0f} MiB are free",
-                )
+            self.check(needed)
             self._promised += needed
         try:
             yield
         finally:
             with self._admitting:
                 self._promised -= needed
+
+    def check(self, needed: int) -> None:
+        """Refuse what needs more bytes than there are.
+
+        Raises:
+            ServingError: RESOURCE_EXHAUSTED.
+        """
+        free = self.free()
+        if free is not None and needed > free:
+            raise ServingError(
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                f"The request would need about {needed / 2**20:.0f} MiB of memory, and "
+                f"{max(free, 0) / 2**20:.0f} MiB are free",
+            )
 
     def free(self) -> int | None:
         """Bytes that are neither taken nor promised; None if this system doesn't tell."""

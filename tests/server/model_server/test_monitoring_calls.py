@@ -64,7 +64,9 @@ def calling(metrics: Metrics) -> Iterator[Callable[[str, str], Any]]:
         return answer
 
     service = "tensorflow.serving.PredictionService"
-    table = {service: {name: Method(kind[0], answering(name)) for name, kind in KINDS.items()}}
+    table = {
+        service: {name: Method(kind[0].FromString, answering(name)) for name, kind in KINDS.items()}
+    }
     server = build(table, ["127.0.0.1:0"], 2, False, metrics=metrics)
     server.start()
 

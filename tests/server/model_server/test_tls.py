@@ -87,7 +87,7 @@ def serving(file: str, folder: Path) -> Iterator[list[str]]:
     def answer(request: Any, seconds: float | None) -> Any:
         return predict_pb2.PredictResponse(model_spec=request.model_spec)
 
-    table = {"a.Service": {"Call": Method(predict_pb2.PredictRequest, answer)}}
+    table = {"a.Service": {"Call": Method(predict_pb2.PredictRequest.FromString, answer)}}
     unix = f"unix:{folder / 's'}"
     server = build(table, ["127.0.0.1:0", unix], 1, False, credentials=credentials(file))
     server.start()
