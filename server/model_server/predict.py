@@ -6,12 +6,11 @@ from typing import Any
 
 import grpc
 import numpy as np
-import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2
 
 from server.model_server.errors import ServingError, invalid_argument, names
 from server.model_server.servable import Servable
-from server.model_server.tensors import UndecodableError, decode, encode
+from server.model_server.tensors import UndecodableError, as_dtype, decode, encode
 
 DEFAULT_SIGNATURE = "serving_default"
 
@@ -165,8 +164,8 @@ def check_dtypes(signature: Any, arrays: dict[str, np.ndarray]) -> None:
     """
     order = sorted(arrays, key=lambda alias: signature.inputs[alias].name)
     for index, alias in enumerate(order):
-        want = tf.dtypes.as_dtype(signature.inputs[alias].dtype)
-        got = tf.dtypes.as_dtype(arrays[alias].dtype)
+        want = as_dtype(signature.inputs[alias].dtype)
+        got = as_dtype(arrays[alias].dtype)
         if got != want:
             raise invalid_argument(
                 f"Expects arg[{index}] to be {spoken(want)} but {spoken(got)} is provided"

@@ -9,9 +9,11 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 import grpc
 
@@ -54,7 +56,10 @@ class _History:
         }
 
 
-def supervised(serve: Callable[[Journal, Quarantine], int]) -> int:
+Serve = Callable[[Journal, Quarantine], int]
+
+
+def supervised(serve: Serve) -> int:
     """Run `serve` in a process of its own, again after each crash.
 
     Call it before any thread starts and before TensorFlow is loaded: it forks. The process gets
@@ -64,8 +69,8 @@ def supervised(serve: Callable[[Journal, Quarantine], int]) -> int:
         serve: The server; returns its exit status.
 
     Returns:
-        The exit status: in this process the server's, or 128 and the number of the signal that
-        killed it if that keeps happening; in the server's process what `serve` returned.
+        The exit status: the server's, or 128 and the number of the signal that killed it if that
+        keeps happening. Only this process returns; the server's ends.
     """
     journal, history = Journal(), _History()
     quarantine: Quarantine = {}
@@ -79,7 +84,7 @@ def supervised(serve: Callable[[Journal, Quarantine], int]) -> int:
                 # A stop that comes early waits until the server is ready to take it.
                 signal.pthread_sigmask(signal.SIG_SETMASK, before | _STOPS)
                 _end_with_parent(mine)
-                return serve(journal, quarantine)
+                _end(_status(serve, journal, quarantine))
             os.close(mine)
             status, told_to_stop = _wait(child)
             os.close(theirs)
@@ -96,6 +101,23 @@ def supervised(serve: Callable[[Journal, Quarantine], int]) -> int:
             journal.clear()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _status(serve: Serve, journal: Journal, quarantine: Quarantine) -> int:
+    try:
+        return serve(journal, quarantine)
+    except BaseException:
+        traceback.print_exc()
+        return 1
+
+
+def _end(code: int) -> NoReturn:
+    """End the server's process. Python's own end would wait for every thread of gRPC's pool, and
+    one may run, for nobody any more, a graph that never ends.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _wait(child: int) -> tuple[int, bool]:

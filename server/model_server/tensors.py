@@ -4,6 +4,7 @@
 the common forms are read here, and what is rare by TensorFlow's own parser.
 """
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -51,6 +52,10 @@ _FIELDS: dict[int, _Field] = {
 _HALVES = {types_pb2.DT_HALF: np.float16, types_pb2.DT_BFLOAT16: tf.bfloat16.as_numpy_dtype}
 
 
+as_dtype = functools.lru_cache(64)(tf.dtypes.as_dtype)
+"""TensorFlow's own takes as long as all else that a small request needs."""
+
+
 def decode(proto: Any, content: memoryview | None = None) -> np.ndarray:
     """The tensor of a TensorProto.
 
@@ -73,13 +78,13 @@ def decode(proto: Any, content: memoryview | None = None) -> np.ndarray:
     shape = _shape(proto)
     count = math.prod(shape)
     try:
-        kind = tf.dtypes.as_dtype(proto.dtype)
+        size = count * max(as_dtype(proto.dtype).size or 0, 1)
     except TypeError as error:
         raise UndecodableError(str(error)) from error
-    if count * max(kind.size or 0, 1) > LARGEST_BYTES:
+    if size > LARGEST_BYTES:
         raise UndecodableError("too large")
-    if count * max(kind.size or 0, 1) > LARGE:
-        Guard().check(count * max(kind.size or 0, 1))
+    if size > LARGE:
+        Guard().check(size)
     try:
         return _read(proto, content, count).reshape(shape)
     except (ValueError, tf.errors.OpError) as error:
@@ -150,7 +155,7 @@ def encode(value: Any, as_content: bool = False) -> Any:
         as_content: Fill tensor_content instead, for everything but strings.
     """
     array = np.array(value, object) if isinstance(value, bytes) else np.asarray(value)
-    dtype = tf.dtypes.as_dtype(array.dtype)
+    dtype = as_dtype(array.dtype)
     proto = tensor_pb2.TensorProto(dtype=dtype.as_datatype_enum)
     for size in array.shape:
         proto.tensor_shape.dim.add(size=size)

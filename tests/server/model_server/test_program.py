@@ -161,3 +161,20 @@ def test_a_health_watcher_does_not_hold_up_the_end() -> None:
         server.drain(manager, patience_seconds=0.1)
         assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
         watch.cancel()
+
+
+def test_a_run_that_nobody_waits_for_does_not_keep_it(
+    publish: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Its caller has gone, and the graph would wait for a file that never comes."""
+    base = publish("two", "1").parent
+    with started("--port=0", f"--model_base_path={base}", "--model_name=m") as process:
+        with channel_to(f"127.0.0.1:{process.port()}") as channel:
+            api = Api(channel)
+            waiting = request_for(signature="wait", path=bytes(tmp_path / "never"))
+            call = api.prediction.Predict.future(waiting)
+            assert api.predict(x=ones()).outputs
+            call.cancel()
+            assert api.predict(x=ones()).outputs
+        process.popen.send_signal(signal.SIGTERM)
+        assert process.end() == 0
