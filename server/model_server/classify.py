@@ -13,6 +13,7 @@ from server.model_server.examples import (
     Tensors,
     asked_signature,
     dtype_text,
+    require_method,
     run,
     shape_text,
     signature_text,
@@ -20,6 +21,7 @@ from server.model_server.examples import (
 from server.model_server.predict import fill_model_spec
 from server.model_server.servable import Servable
 
+METHOD = tf.saved_model.CLASSIFY_METHOD_NAME
 INPUTS = tf.saved_model.CLASSIFY_INPUTS
 CLASSES = tf.saved_model.CLASSIFY_OUTPUT_CLASSES
 SCORES = tf.saved_model.CLASSIFY_OUTPUT_SCORES
@@ -61,18 +63,24 @@ def classify(servable: Servable, request: Any, timeout_seconds: float | None = N
 def classes_of(servable: Servable, request: Any, timeout_seconds: float | None = None) -> Classes:
     """The classes for a ClassificationRequest; see `classify`."""
     signature = asked_signature(servable, request.model_spec)
-    outputs = run(servable, request.input, tensors(signature), timeout_seconds)
+    outputs = run(
+        servable, request.input, tensors(signature, servable.checks_methods), timeout_seconds
+    )
     return read(signature, outputs)
 
 
-def tensors(signature: Any) -> Tensors:
+def tensors(signature: Any, check_method: bool = False) -> Tensors:
     """What to feed and to fetch for a signature that classifies.
 
-    Its method_name isn't looked at: those that TensorFlow 2 writes all say predict.
+    Args:
+        signature: The SignatureDef.
+        check_method: Whether its method_name counts; all that TensorFlow 2 writes say predict.
 
     Raises:
         ServingError: INVALID_ARGUMENT: it is none.
     """
+    if check_method:
+        require_method(signature, METHOD, "classification")
     inputs, outputs = signature.inputs, signature.outputs
     if len(inputs) != 1:
         raise invalid_argument("Expected one input Tensor.")
@@ -88,7 +96,7 @@ def tensors(signature: Any) -> Tensors:
             "Expected classification signature outputs to contain at least one of "
             f'"{CLASSES}" or "{SCORES}". Signature was: {signature_text(signature)}'
         )
-    return Tensors(inputs[INPUTS].name, fetches)
+    return Tensors([inputs[INPUTS].name], fetches)
 
 
 def read(signature: Any, outputs: Outputs) -> Classes:

@@ -17,9 +17,9 @@ from server.model_server.servable import Servable
 
 @dataclass(frozen=True)
 class Tensors:
-    """The names of the tensors (`x:0`) that a signature is run with."""
+    """Names of the tensors (`x:0`) that signatures are run with; each feed gets the examples."""
 
-    feed: str
+    feeds: list[str]
     fetches: list[str]
 
 
@@ -48,6 +48,18 @@ def asked_signature(servable: Servable, spec: Any) -> Any:
     return servable.signatures[name]
 
 
+def require_method(signature: Any, method: str, what: str) -> None:
+    """Refuse a signature whose method_name is another.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT.
+    """
+    if signature.method_name != method:
+        raise invalid_argument(
+            f"Expected {what} signature method_name to be {method}. Was: {signature.method_name}"
+        )
+
+
 def run(
     servable: Servable, sent: Any, tensors: Tensors, timeout_seconds: float | None = None
 ) -> Outputs:
@@ -63,7 +75,7 @@ def run(
         ServingError: INVALID_ARGUMENT: there are no examples; else what the run failed with.
     """
     examples = serialized(sent)
-    values = servable.run({tensors.feed: examples}, tensors.fetches, timeout_seconds)
+    values = servable.run(dict.fromkeys(tensors.feeds, examples), tensors.fetches, timeout_seconds)
     arrays = {n: _array(value) for n, value in zip(tensors.fetches, values, strict=True)}
     return Outputs(len(examples), arrays)
 

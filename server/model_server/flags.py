@@ -54,6 +54,9 @@ class Options:
     load_retry_interval_micros: int = _flag(60_000_000, "Microseconds between two such tries.")
     saved_model_tags: str = _flag("serve", "Tags of the graph to load, comma-separated.")
     enable_grpc_healthcheck_service: bool = _flag(False, "Offer grpc.health.v1.Health.")
+    enable_signature_method_name_check: bool = _flag(
+        False, "Refuse calls of a signature whose method_name is another call's."
+    )
     enable_serialization_as_tensor_content: bool = _flag(
         False, "Answer with tensor_content instead of the typed lists (float_val and so on)."
     )
@@ -104,7 +107,6 @@ class Options:
 
 IGNORED: dict[str, type] = {
     "enable_profiler": bool,
-    "enable_signature_method_name_check": bool,
     "enforce_session_run_timeout": bool,
     "flush_filesystem_caches": bool,
     "mixed_precision": str,

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import tensorflow as tf
 from tensorflow_serving.apis import inference_pb2, model_pb2
 
 from server.model_server import classify, regress
@@ -19,11 +18,11 @@ class Kind:
     """A method that a task may ask for.
 
     Attributes:
-        tensors: A signature → what to feed and to fetch.
+        tensors: A signature, and whether its method_name counts → what to feed and to fetch.
         answer: InferenceResult, signature, what the run gave → None; writes the result.
     """
 
-    tensors: Callable[[Any], Tensors]
+    tensors: Callable[[Any, bool], Tensors]
     answer: Callable[[Any, Any, Outputs], None]
 
 
@@ -36,10 +35,10 @@ def _regressed(result: Any, signature: Any, outputs: Outputs) -> None:
 
 
 KINDS: Mapping[str, Kind] = {
-    tf.saved_model.CLASSIFY_METHOD_NAME: Kind(classify.tensors, _classified),
-    tf.saved_model.REGRESS_METHOD_NAME: Kind(regress.tensors, _regressed),
+    classify.METHOD: Kind(classify.tensors, _classified),
+    regress.METHOD: Kind(regress.tensors, _regressed),
 }
-"""By the method_name of a task; a signature's own isn't looked at."""
+"""By the method_name of a task."""
 
 
 def model_spec(request: Any) -> Any:
@@ -75,7 +74,7 @@ def multi_inference(servable: Servable, request: Any, timeout_seconds: float | N
 def _checked(servable: Servable, tasks: Any) -> tuple[list[Any], Tensors]:
     """Each task's signature, and what to feed and to fetch for all of them."""
     signatures: dict[str, Any] = {}
-    feed = ""
+    feeds: set[str] = set()
     fetches: set[str] = set()
     for task in tasks:
         if not task.model_spec.name:
@@ -92,9 +91,8 @@ def _checked(servable: Servable, tasks: Any) -> tuple[list[Any], Tensors]:
         signatures[name] = servable.signatures[name]
         if task.method_name not in KINDS:
             raise unimplemented(f"Unsupported signature method_name: {task.method_name}")
-        tensors = KINDS[task.method_name].tensors(signatures[name])
-        feed = feed or tensors.feed
-        if tensors.feed != feed:
-            raise invalid_argument("Input tensor must be the same for all Signatures.")
+        tensors = KINDS[task.method_name].tensors(signatures[name], servable.checks_methods)
+        # Signatures of TensorFlow 2 have an input each.
+        feeds.update(tensors.feeds)
         fetches.update(tensors.fetches)
-    return list(signatures.values()), Tensors(feed, sorted(fetches))
+    return list(signatures.values()), Tensors(sorted(feeds), sorted(fetches))

@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 import numpy as np
+import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2
 
 from server.model_server.errors import ServingError, invalid_argument, names
@@ -13,6 +14,12 @@ from server.model_server.servable import Servable
 from server.model_server.tensors import UndecodableError, as_dtype, decode, encode
 
 DEFAULT_SIGNATURE = "serving_default"
+
+METHODS = (
+    tf.saved_model.PREDICT_METHOD_NAME,
+    tf.saved_model.CLASSIFY_METHOD_NAME,
+    tf.saved_model.REGRESS_METHOD_NAME,
+)
 
 CHECKED_RANK = 3
 """From this declared rank on, a tensor of another rank is refused: handed to a convolution it can
@@ -47,6 +54,12 @@ def predict(
     if signature is None:
         raise ServingError(
             grpc.StatusCode.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.'
+        )
+    if servable.checks_methods and signature.method_name not in METHODS:
+        raise ServingError(
+            grpc.StatusCode.INTERNAL,
+            f"Expected prediction signature method_name to be one of {{{', '.join(METHODS)}}}. "
+            f"Was: {signature.method_name}",
         )
     arrays = read_inputs(signature, request.inputs, contents)
     aliases = chosen_outputs(signature, request.output_filter)

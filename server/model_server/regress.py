@@ -12,6 +12,7 @@ from server.model_server.examples import (
     Tensors,
     asked_signature,
     dtype_text,
+    require_method,
     run,
     shape_text,
     signature_text,
@@ -19,6 +20,7 @@ from server.model_server.examples import (
 from server.model_server.predict import fill_model_spec
 from server.model_server.servable import Servable
 
+METHOD = tf.saved_model.REGRESS_METHOD_NAME
 INPUTS = tf.saved_model.REGRESS_INPUTS
 OUTPUTS = tf.saved_model.REGRESS_OUTPUTS
 
@@ -46,16 +48,24 @@ def regress(servable: Servable, request: Any, timeout_seconds: float | None = No
 def values_of(servable: Servable, request: Any, timeout_seconds: float | None = None) -> np.ndarray:
     """The numbers for a RegressionRequest, float32 [N]; see `regress`."""
     signature = asked_signature(servable, request.model_spec)
-    outputs = run(servable, request.input, tensors(signature), timeout_seconds)
+    outputs = run(
+        servable, request.input, tensors(signature, servable.checks_methods), timeout_seconds
+    )
     return read(signature, outputs)
 
 
-def tensors(signature: Any) -> Tensors:
-    """What to feed and to fetch for a signature of a regression, whatever its method_name.
+def tensors(signature: Any, check_method: bool = False) -> Tensors:
+    """What to feed and to fetch for a signature of a regression.
+
+    Args:
+        signature: The SignatureDef.
+        check_method: Whether its method_name counts.
 
     Raises:
         ServingError: INVALID_ARGUMENT: it is none.
     """
+    if check_method:
+        require_method(signature, METHOD, "regression")
     inputs, outputs = signature.inputs, signature.outputs
     if len(inputs) != 1:
         raise invalid_argument("Expected one input Tensor.")
@@ -69,7 +79,7 @@ def tensors(signature: Any) -> Tensors:
         raise invalid_argument(
             "No regression outputs found in SignatureDef: " + signature_text(signature)
         )
-    return Tensors(inputs[INPUTS].name, [outputs[OUTPUTS].name])
+    return Tensors([inputs[INPUTS].name], [outputs[OUTPUTS].name])
 
 
 def read(signature: Any, outputs: Outputs) -> np.ndarray:

@@ -28,12 +28,13 @@ _MOST_SHAPES = 256
 
 @dataclass(frozen=True)
 class SessionSettings:
-    """How sessions are made; the same for every version."""
+    """How versions are loaded and run; the same for all."""
 
     tags: tuple[str, ...] = ("serve",)
     intra_op_threads: int = 0
     inter_op_threads: int = 0
     gpu_memory_fraction: float = 0.0
+    check_methods: bool = False
 
     @staticmethod
     def from_options(options: Options) -> "SessionSettings":
@@ -43,6 +44,7 @@ class SessionSettings:
             options.tensorflow_intra_op_parallelism or both,
             options.tensorflow_inter_op_parallelism or both,
             options.per_process_gpu_memory_fraction,
+            options.enable_signature_method_name_check,
         )
 
     def proto(self) -> Any:
@@ -64,6 +66,7 @@ class Servable:
         version: Its number.
         path: Its folder.
         signatures: Its SignatureDefs by name, all that the SavedModel holds.
+        checks_methods: Whether a signature's method_name must be that of the call.
     """
 
     def __init__(
@@ -75,7 +78,9 @@ class Servable:
         queues: Mapping[Key, Queue] | None = None,
         guard: Guard | None = None,
         changing: frozenset[str] = frozenset(),
+        checks_methods: bool = False,
     ) -> None:
+        self.checks_methods = checks_methods
         self.version = version
         self.path = path
         self.signatures = signatures
@@ -256,7 +261,9 @@ def load(
     except Exception as error:
         session.close()
         raise load_error(error) from error
-    return Servable(version, path, session, signatures, made, guard, changing)
+    return Servable(
+        version, path, session, signatures, made, guard, changing, settings.check_methods
+    )
 
 
 def load_error(error: Exception) -> ServingError:

@@ -157,6 +157,7 @@ def encode(value: Any, as_content: bool = False) -> Any:
     array = np.array(value, object) if isinstance(value, bytes) else np.asarray(value)
     dtype = as_dtype(array.dtype)
     proto = tensor_pb2.TensorProto(dtype=dtype.as_datatype_enum)
+    proto.tensor_shape.SetInParent()  # A scalar's shape is empty, but there.
     for size in array.shape:
         proto.tensor_shape.dim.add(size=size)
     if dtype == tf.string:

@@ -26,6 +26,10 @@ class _Timed:
     def signatures(self) -> Mapping[str, Any]:
         return self.servable.signatures
 
+    @property
+    def checks_methods(self) -> bool:
+        return self.servable.checks_methods
+
     def run(
         self,
         feeds: Mapping[str, np.ndarray],

@@ -154,10 +154,10 @@ REFUSED: dict[str, tuple[list[Any], str, str]] = {
         INVALID,
         "Expected one output Tensor.",
     ),
-    "another input": (
+    "another input, which takes no examples": (
         [Y, Y3],
         INVALID,
-        "Input tensor must be the same for all Signatures.",
+        "Expects arg[1] to be float but string is provided",
     ),
     "an input that takes no examples": (
         [Y3],
