@@ -34,7 +34,9 @@ from tests.bench.made import class_folders
 BATCHES = (8, 16, 32, 64)
 BATCHING = """
 max_batch_size { value: 32 }
-batch_timeout_micros { value: 0 }
+enable_large_batch_splitting { value: true }
+max_execution_batch_size { value: 16 }
+batch_timeout_micros { value: 5000 }
 max_enqueued_batches { value: 100 }
 num_batch_threads { value: %d }
 """
@@ -52,7 +54,12 @@ def main() -> None:
         version = options.model or made_model(scratch)
         parameters = scratch / "batching.pbtxt"
         parameters.write_text(BATCHING % (os.cpu_count() or 1))
-        batched = ("--enable_batching", f"--batching_parameters_file={parameters}")
+        # As many batches at a time as there are cores need no more threads within each.
+        batched = (
+            "--enable_batching",
+            f"--batching_parameters_file={parameters}",
+            "--tensorflow_intra_op_parallelism=1",
+        )
         alone = stack.enter_context(server(version, scratch / "alone.log"))
         together = stack.enter_context(server(version, scratch / "batched.log", *batched))
         measure(Direct(version), alone, together, options.rounds, options.seconds)

@@ -121,6 +121,17 @@ def test_the_count_names_the_model(rest: Api, meter: Meter) -> None:
     assert meter.grown("request_count", model_name="half_plus_two", status="OK") == 2
 
 
+def test_unknown_models_are_counted(rest: Api, meter: Meter, embedded: bool | None) -> None:
+    """See differences.UNKNOWN_MODELS."""
+    rest.ask(predict_request("none", x=X))
+    grown = {
+        name: meter.grown("request_count", model_name=name, status="NOT_FOUND")
+        for name in ("unknown", "none")
+    }
+    expected = {True: {"unknown": 1, "none": 0}, False: {"unknown": 0, "none": 1}}
+    assert grown in ([expected[embedded]] if embedded is not None else expected.values())
+
+
 def test_latency_of_successes(rest: Api, meter: Meter) -> None:
     """By model, API and entry point; failures have none."""
     rest.ask(predict_request("numbers", x=X))
