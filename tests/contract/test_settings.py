@@ -20,6 +20,7 @@ GOOD: dict[str, list[tuple[str, Any]]] = {
         (",", ()),
     ],
     "model_server": [("server:9000", "server:9000"), ("unix:///tmp/s", "unix:///tmp/s")],
+    "model_server_program": [("embedded", "embedded"), ("/opt/tfs/server", "/opt/tfs/server")],
     "host": [("0.0.0.0", "0.0.0.0"), (" :: ", "::")],
     "port": [("1", 1), ("65535", 65535), (" 80 ", 80)],
     "workers": [("1", 1), ("4096", 4096)],
