@@ -5,7 +5,7 @@ SavedModel that TensorFlow Serving hosts, a session loads them all, and its erro
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from server.model_server.batching import Key, Queue, Queued, queues, say_nothing
 from server.model_server.errors import ServingError, from_number, invalid_argument
 from server.model_server.flags import Options
 from server.model_server.memory import FEW_ROWS, LARGE, Guard, common_rows, row_bytes
+from server.model_server.text_files import read_text_proto
 from server.model_server.writes import writing
 
 _MOST_SHAPES = 256
@@ -31,6 +32,7 @@ class SessionSettings:
     """How versions are loaded and run; the same for all."""
 
     tags: tuple[str, ...] = ("serve",)
+    base: Any = field(default_factory=config_pb2.ConfigProto)
     intra_op_threads: int = 0
     inter_op_threads: int = 0
     gpu_memory_fraction: float = 0.0
@@ -38,9 +40,20 @@ class SessionSettings:
 
     @staticmethod
     def from_options(options: Options) -> "SessionSettings":
+        """What the flags say.
+
+        Raises:
+            ServingError: NOT_FOUND or INVALID_ARGUMENT: --tensorflow_session_config_file is no
+                good.
+        """
+        path = options.tensorflow_session_config_file
+        base = config_pb2.ConfigProto()
+        if path:
+            base = read_text_proto(path, config_pb2.ConfigProto, "tensorflow.ConfigProto")
         both = options.tensorflow_session_parallelism
         return SessionSettings(
             tuple(options.saved_model_tags.split(",")),
+            base,
             options.tensorflow_intra_op_parallelism or both,
             options.tensorflow_inter_op_parallelism or both,
             options.per_process_gpu_memory_fraction,
@@ -48,14 +61,18 @@ class SessionSettings:
         )
 
     def proto(self) -> Any:
-        config = config_pb2.ConfigProto(
-            intra_op_parallelism_threads=self.intra_op_threads,
-            inter_op_parallelism_threads=self.inter_op_threads,
-            allow_soft_placement=True,
-        )
+        config = config_pb2.ConfigProto()
+        config.CopyFrom(self.base)
+        config.allow_soft_placement = True
+        if self.intra_op_threads:
+            config.intra_op_parallelism_threads = self.intra_op_threads
+        if self.inter_op_threads:
+            config.inter_op_parallelism_threads = self.inter_op_threads
         # TensorFlow Serving takes the whole GPU by default; here a training may share it.
-        config.gpu_options.allow_growth = not self.gpu_memory_fraction
-        config.gpu_options.per_process_gpu_memory_fraction = self.gpu_memory_fraction
+        if self.gpu_memory_fraction:
+            config.gpu_options.per_process_gpu_memory_fraction = self.gpu_memory_fraction
+        elif not config.gpu_options.per_process_gpu_memory_fraction:
+            config.gpu_options.allow_growth = True
         return config
 
 
