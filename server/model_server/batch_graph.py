@@ -68,14 +68,13 @@ def add_batched_ops(
         rows = tf.shape(sources[0])[:1]
         targets.append(tf.fill(rows, tf.timestamp()))
         captured = _define(graph, sources, targets, name)
-        return [
-            _as_batched(
-                inputs,
-                outputs,
-                *_add_op(sources, targets, captured, parameters, f"{name}_{number}", name),
-            )
-            for number in range(count)
-        ]
+        ops = []
+        for number in range(count):
+            fed, fetched = _add_op(sources, targets, captured, parameters, f"{name}_{number}", name)
+            *values, started = fetched
+            feeds = dict(zip(inputs, fed, strict=True))
+            ops.append(BatchedOp(feeds, dict(zip(outputs, values, strict=True)), started))
+        return ops
 
 
 def _tensor(graph: Any, name: str) -> Any:
@@ -108,15 +107,6 @@ def _add_op(
         shared_name=shared_name,
     )
     return [p.name for p in placeholders], [r.name for r in results]
-
-
-def _as_batched(
-    inputs: Sequence[str], outputs: Sequence[str], fed: Sequence[str], fetched: Sequence[str]
-) -> BatchedOp:
-    *values, started = fetched
-    return BatchedOp(
-        dict(zip(inputs, fed, strict=True)), dict(zip(outputs, values, strict=True)), started
-    )
 
 
 def _execution_sizes(parameters: BatchParameters) -> list[int]:

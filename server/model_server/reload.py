@@ -16,6 +16,7 @@ from server.model_server.errors import ServingError, invalid_argument
 from server.model_server.journal import Journal
 from server.model_server.manager import Manager, Version
 from server.model_server.monitoring import Metrics
+from server.model_server.repeated import Complaints, Repeated
 from server.model_server.source import Poller
 
 log = logging.getLogger(__name__)
@@ -173,36 +174,16 @@ class FileWatcher:
 
     def __init__(self, path: str, wait_seconds: float, configuration: Configuration) -> None:
         self._path = path
-        self._wait_seconds = wait_seconds
         self._configuration = configuration
-        self._stopped = threading.Event()
-        self._last_complaint = ""
-        self._thread = threading.Thread(target=self._poll, name="poll-config-file", daemon=True)
-
-    def start(self) -> None:
-        if self._path and self._wait_seconds > 0:
-            self._thread.start()
-
-    def stop(self) -> None:
-        self._stopped.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._complaints = Complaints(log, logging.ERROR)
+        self._repeated = Repeated("poll-config-file", wait_seconds if path else 0, self.look_once)
+        self.start, self.stop = self._repeated.start, self._repeated.stop
 
     def look_once(self) -> None:
         """Read the file and apply it; a complaint is logged once."""
         complaint = ""
         try:
-            self._configuration.apply(config.read_file(self._path), self._stopped.is_set)
+            self._configuration.apply(config.read_file(self._path), self._repeated.is_stopping)
         except ServingError as error:
             complaint = f"reload of {self._path} failed: {error}"
-        if complaint and complaint != self._last_complaint:
-            log.error(complaint)
-        self._last_complaint = complaint
-
-    def _poll(self) -> None:
-        while not self._stopped.wait(self._wait_seconds):
-            try:
-                self.look_once()
-            except Exception:
-                # The thread is the only one that sees changes: it must outlive a bug.
-                log.exception("reload of %s failed", self._path)
+        self._complaints.say(complaint)

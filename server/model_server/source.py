@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from server.model_server.config import ModelConfig
+from server.model_server.repeated import Complaints, Repeated
 
 log = logging.getLogger(__name__)
 
@@ -72,18 +73,9 @@ class Poller:
         self._looking = threading.Lock()
         self._wait_seconds = wait_seconds
         self._aspire = aspire
-        self._stopped = threading.Event()
-        self._last_complaint = ""
-        self._thread = threading.Thread(target=self._poll, name="poll-file-system", daemon=True)
-
-    def start(self) -> None:
-        if self._wait_seconds > 0:
-            self._thread.start()
-
-    def stop(self) -> None:
-        self._stopped.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._complaints = Complaints(log, logging.WARNING)
+        repeated = Repeated("poll-file-system", wait_seconds, self.look_once)
+        self.start, self.stop = repeated.start, repeated.stop
 
     def watch(self, models: Sequence[ModelConfig]) -> None:
         """Look for these models from now on, at once unless it never looks; others go away."""
@@ -111,14 +103,4 @@ class Poller:
             empty = [name for name, versions in aspired.items() if not versions]
             if empty:
                 complaint = f"no version to serve of: {', '.join(empty)}"
-        if complaint and complaint != self._last_complaint:
-            log.warning(complaint)
-        self._last_complaint = complaint
-
-    def _poll(self) -> None:
-        while not self._stopped.wait(self._wait_seconds):
-            try:
-                self.look_once()
-            except Exception:
-                # The thread is the only one that sees new versions: it must outlive a bug.
-                log.exception("look at the models failed")
+        self._complaints.say(complaint)
