@@ -1,17 +1,12 @@
 """TLS: --ssl_config_file, with and without certificates of clients. REST stays in the clear."""
 
-import datetime
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address
-from typing import Any
 
 import grpc
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.certificates import Identity, identity
 from tests.conformance.api import Answer, Api, predict_request
 from tests.conformance.cases import agree, floats
 from tests.conformance.conftest import Launch
@@ -20,47 +15,6 @@ from tests.conformance.programs import Server
 from tests.integration.processes import wait_until
 
 pytestmark = pytest.mark.integration
-
-
-@dataclass(frozen=True)
-class Identity:
-    """A key and its certificate, as PEM."""
-
-    key: Any
-    certificate: x509.Certificate
-
-    @property
-    def key_pem(self) -> bytes:
-        return self.key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-
-    @property
-    def pem(self) -> bytes:
-        return self.certificate.public_bytes(serialization.Encoding.PEM)
-
-
-def identity(name: str, issuer: Identity | None = None) -> Identity:
-    """A certificate for this machine, signed by `issuer`, or an authority's own."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.UTC)
-    hosts = [x509.DNSName("localhost"), x509.IPAddress(IPv4Address("127.0.0.1"))]
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer.certificate.subject if issuer else subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName(hosts), critical=False)
-        .sign(issuer.key if issuer else key, hashes.SHA256())
-    )
-    return Identity(key, certificate)
 
 
 @dataclass(frozen=True)
@@ -76,16 +30,16 @@ class World:
     def ask(self, who: Identity | None, authority: Identity | None = None) -> Answer:
         """Predict over TLS, as somebody or nobody, trusting an authority."""
         trusted = authority or self.authority
-        pair = (who.key_pem, who.pem) if who else (None, None)
-        credentials = grpc.ssl_channel_credentials(trusted.pem, *pair)
+        pair = (who.key_pem().encode(), who.certificate_pem().encode()) if who else (None, None)
+        credentials = grpc.ssl_channel_credentials(trusted.certificate_pem().encode(), *pair)
         options = [("grpc.use_local_subchannel_pool", 1)]
         address = f"localhost:{self.server.port}"
         with grpc.secure_channel(address, credentials, options) as channel:
             return Api(channel).ask(predict_request("default", x=floats([1])), timeout=20)
 
 
-def quoted(pem: bytes) -> str:
-    return '"' + pem.decode().replace("\n", "\\n") + '"'
+def quoted(pem: str) -> str:
+    return '"' + pem.replace("\n", "\\n") + '"'
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["any-client", "known-clients"])
@@ -97,9 +51,9 @@ def world(
     authority = identity("authority")
     own = identity("server", authority)
     fields = {
-        "server_key": quoted(own.key_pem),
-        "server_cert": quoted(own.pem),
-        "custom_ca": quoted(authority.pem),
+        "server_key": quoted(own.key_pem()),
+        "server_cert": quoted(own.certificate_pem()),
+        "custom_ca": quoted(authority.certificate_pem()),
         "client_verify": str(request.param).lower(),
     }
     file = disk.root / "ssl.config"
