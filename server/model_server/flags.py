@@ -85,7 +85,9 @@ class Options:
         "", "ConfigProto of the sessions in text form; the flags beside this one add to it."
     )
     tensorflow_intra_op_parallelism: int = _flag(0, "Threads within one operation.")
-    tensorflow_inter_op_parallelism: int = _flag(0, "Operations run at the same time.")
+    tensorflow_inter_op_parallelism: int = _flag(
+        0, "Operations run at the same time; -1 runs them in the thread of the request or batch."
+    )
     per_process_gpu_memory_fraction: float = _flag(
         0.0, "Share of the GPU's memory to reserve; 0 takes what is needed, as it is needed."
     )
@@ -216,7 +218,7 @@ _RANGES = {
     "num_request_iterations_for_warmup": (0, 2**31 - 1),
     "tensorflow_session_parallelism": (0, 65536),
     "tensorflow_intra_op_parallelism": (0, 65536),
-    "tensorflow_inter_op_parallelism": (0, 65536),
+    "tensorflow_inter_op_parallelism": (-1, 65536),
     "memory_limit_megabytes": (0, 2**40),
     "per_process_gpu_memory_fraction": (0.0, 1.0),
     "file_system_poll_wait_seconds": (-(10**9), 10**9),  # NaN and infinity can't be waited for

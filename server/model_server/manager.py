@@ -162,7 +162,8 @@ class Manager:
             self._journal.leave(slot)
             with self._changed:
                 entry.borrowed -= 1
-                if entry.borrowed == 0:
+                # Only a version that is to go is waited for; each wake-up takes time from calls.
+                if entry.borrowed == 0 and entry.state is State.UNLOADING:
                     self._changed.notify_all()
 
     def statuses(self, name: str) -> dict[int, tuple[State, ServingError | None]]:
@@ -264,18 +265,16 @@ class Manager:
 
     def _find(self, name: str, version: int | None) -> Version:
         model = self._models.get(name)
-        available = {
-            number: entry
-            for number, entry in (model.versions if model else {}).items()
-            if entry.state is State.AVAILABLE
-        }
+        versions = model.versions if model else {}
         if version is None:
+            available = [n for n, entry in versions.items() if entry.state is State.AVAILABLE]
             if not available:
                 raise not_found(f"Servable not found for request: Latest({name})")
-            return available[max(available)]
-        if version not in available:
+            return versions[max(available)]
+        entry = versions.get(version)
+        if entry is None or entry.state is not State.AVAILABLE:
             raise not_found(f"Servable not found for request: Specific({name}, {version})")
-        return available[version]
+        return entry
 
     def _start(self, model: Model) -> None:
         thread = threading.Thread(

@@ -46,6 +46,9 @@ _OPTIONS = [
 ]
 
 
+_EVER = 1e9
+
+
 @dataclass(frozen=True)
 class Method:
     """A method of a service: what reads its request, and what answers."""
@@ -190,13 +193,19 @@ def _count_examples(metrics: Metrics, name: str, response: Any) -> None:
     metrics.examples(spec.name, len(result.classifications if classified else result.regressions))
 
 
+def _left(context: Any) -> float | None:
+    """The seconds left to the caller; None for ever, for which gRPC says 292 thousand years."""
+    seconds = float(context.time_remaining())
+    return seconds if seconds < _EVER else None
+
+
 def _handler(name: str, method: Method, metrics: Metrics) -> Any:
     def call(request: Any, context: Any) -> Any:
         began = time.monotonic()
         response, error = None, None
         try:
             # The call may have waited for a thread; TensorFlow Serving runs none that is late.
-            seconds = context.time_remaining()
+            seconds = _left(context)
             if seconds is not None and seconds <= 0:
                 raise ServingError(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
             response = method.answer(request, seconds)

@@ -5,7 +5,7 @@ python -m tests.bench.serving [--model VERSION_FOLDER] [--rounds N] [--seconds S
 The same SavedModel (flowers-cnn, unless given) runs directly in this process, at its best batch
 size, and in servers on this machine, whose callers share its cores. All of it takes turns, many
 times; the median of the rounds' ratios tells, and not the images per second, which are the
-machine's. Callers send requests that are ready as bytes, so what they cost is gRPC's own.
+machine's. The callers are h2load's, a native program; what they cost is printed too.
 """
 
 import argparse
@@ -15,7 +15,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -23,19 +22,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import grpc
 import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2
 
-from server.model_server.servable import Servable, SessionSettings, load
+from server.model_server import servable
+from tests.bench.grpc_load import Load, load
 from tests.bench.made import class_folders
 
 BATCHES = (8, 16, 32, 64)
 BATCHING = """
 max_batch_size { value: 32 }
 enable_large_batch_splitting { value: true }
-max_execution_batch_size { value: 16 }
+max_execution_batch_size { value: 8 }
 batch_timeout_micros { value: 5000 }
 max_enqueued_batches { value: 100 }
 num_batch_threads { value: %d }
@@ -54,15 +53,17 @@ def main() -> None:
         version = options.model or made_model(scratch)
         parameters = scratch / "batching.pbtxt"
         parameters.write_text(BATCHING % (os.cpu_count() or 1))
-        # As many batches at a time as there are cores need no more threads within each.
+        # As many calls or batches at a time as there are cores need no more threads within each.
+        threads = "--tensorflow_intra_op_parallelism=1"
         batched = (
             "--enable_batching",
             f"--batching_parameters_file={parameters}",
-            "--tensorflow_intra_op_parallelism=1",
+            "--tensorflow_inter_op_parallelism=-1",
         )
-        alone = stack.enter_context(server(version, scratch / "alone.log"))
-        together = stack.enter_context(server(version, scratch / "batched.log", *batched))
-        measure(Direct(version), alone, together, options.rounds, options.seconds)
+        alone = stack.enter_context(server(version, scratch / "alone.log", threads))
+        together = stack.enter_context(server(version, scratch / "batched.log", threads, *batched))
+        bench = Bench(Direct(version), alone, together, options.seconds, scratch)
+        measure(bench, options.rounds)
 
 
 def made_model(scratch: Path) -> Path:
@@ -121,7 +122,7 @@ class Direct:
     """The model in this process, fed with random images."""
 
     def __init__(self, version: Path) -> None:
-        self._servable: Servable = load(int(version.name), str(version), SessionSettings())
+        self._servable = servable.load(int(version.name), str(version), servable.SessionSettings())
         signature = self._servable.signatures["serving_default"]
         ((self.alias, self._input),) = signature.inputs.items()
         self._outputs = [info.name for info in signature.outputs.values()]
@@ -138,75 +139,55 @@ class Direct:
             count += batch
         return count / spent, (time.process_time() - cpu) * 1000 / count
 
-    def requests(self, images: int) -> list[bytes]:
-        """Some requests of so many images each, as bytes."""
-        return [self._request(self.images[n : n + images]) for n in range(0, 32, images)]
-
-    def _request(self, images: np.ndarray) -> bytes:
+    def request(self, images: int) -> bytes:
+        """A Predict request of so many images."""
         request = predict_pb2.PredictRequest()
         request.model_spec.name = "m"
-        request.inputs[self.alias].CopyFrom(tf.make_tensor_proto(images))
+        request.inputs[self.alias].CopyFrom(tf.make_tensor_proto(self.images[:images]))
         return bytes(request.SerializeToString())
 
 
-def calls(address: str, requests: Sequence[bytes], callers: int, seconds: float) -> float:
-    """Calls per second that so many callers make together, each on a connection of its own."""
-    counts = [0] * callers
-    start, end = threading.Barrier(callers + 1), threading.Event()
+@dataclass(frozen=True)
+class Bench:
+    """One measurement after the other, each of so many seconds."""
 
-    def work(number: int) -> None:
-        options = [("grpc.use_local_subchannel_pool", 1)]
-        with grpc.insecure_channel(address, options=options) as channel:
-            call = channel.unary_unary(METHOD)
-            call(requests[0])
-            start.wait()
-            while not end.is_set():
-                call(requests[(number + counts[number]) % len(requests)])
-                counts[number] += 1
+    direct: Direct
+    alone: Server
+    together: Server
+    seconds: float
+    scratch: Path
 
-    threads = [threading.Thread(target=work, args=(n,)) for n in range(callers)]
-    for thread in threads:
-        thread.start()
-    start.wait()
-    began = time.monotonic()
-    end.wait(seconds)
-    end.set()
-    for thread in threads:
-        thread.join()
-    return sum(counts) / (time.monotonic() - began)
+    def round(self, batch: int) -> dict[str, float]:
+        """Each figure once."""
+        images, _ = self.direct.rate(batch, self.seconds)
+        sixteen = self._load(self.alone, 16, callers=4)
+        single = self._load(self.together, 1, callers=32)
+        return {
+            "images per second, of what the model itself does\n"
+            "    4 callers, 16 images a call": sixteen.rate * 16 / images,
+            "    32 callers, 1 image a call, batching on": single.rate / images,
+            "CPU ms a call of one image\n    adds to the model's own": self._added(),
+            "    costs its caller, of 32": single.client_cpu_seconds * 1000 / single.calls,
+        }
 
+    def _load(self, server: Server, images: int, callers: int) -> Load:
+        message = self.direct.request(images)
+        return load(server.address, METHOD, message, callers, self.seconds, self.scratch)
 
-def measure(direct: Direct, alone: Server, together: Server, rounds: int, seconds: float) -> None:
-    best = max(BATCHES, key=lambda batch: direct.rate(batch, seconds)[0])
-    sixteen, single = direct.requests(16), direct.requests(1)
-    found: dict[str, list[float]] = {}
-
-    def note(name: str, value: float) -> None:
-        found.setdefault(name, []).append(value)
-
-    for _ in range(rounds):
-        images, _ = direct.rate(best, seconds)
-        note("4 callers, 16 images a call", calls(alone.address, sixteen, 4, seconds) * 16 / images)
-        note(
-            "32 callers, 1 image a call, batching on",
-            calls(together.address, single, 32, seconds) / images,
-        )
-        note("added", added_milliseconds(direct, alone, single, seconds))
-    added = found.pop("added")
-    print(f"images per second, of what the model does itself at {best} a batch:")
-    for name, ratios in found.items():
-        print(f"  {name}: {_spread(ratios)}")
-    print(f"CPU that a call of 1 image adds, ms: {_spread(added)}")
+    def _added(self) -> float:
+        _, run = self.direct.rate(1, self.seconds)
+        before = self.alone.cpu_seconds()
+        made = self._load(self.alone, 1, callers=1).calls
+        return (self.alone.cpu_seconds() - before) * 1000 / made - run
 
 
-def added_milliseconds(
-    direct: Direct, server: Server, requests: Sequence[bytes], seconds: float
-) -> float:
-    """What a call of one image costs the server more than the run itself costs."""
-    _, run = direct.rate(1, seconds)
-    before = server.cpu_seconds()
-    made = calls(server.address, requests, 1, seconds) * seconds
-    return (server.cpu_seconds() - before) * 1000 / made - run
+def measure(bench: Bench, rounds: int) -> None:
+    """Print each figure's median, least and greatest value."""
+    best = max(BATCHES, key=lambda batch: bench.direct.rate(batch, bench.seconds)[0])
+    print(f"{rounds} rounds; the model itself is fastest at {best} images")
+    found = [bench.round(best) for _ in range(rounds)]
+    for name in found[0]:
+        print(f"{name}: {_spread([figures[name] for figures in found])}")
 
 
 def _spread(values: Sequence[Any]) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from server.model_server.errors import ServingError
-from server.model_server.flags import Options
+from server.model_server.flags import Options, parse
 from server.model_server.servable import SessionSettings
 
 
@@ -34,3 +34,8 @@ def test_file_that_is_no_good(tmp_path: Path) -> None:
     file.write_text("no such field")
     with pytest.raises(ServingError, match="Invalid protobuf file"):
         SessionSettings.from_options(Options(tensorflow_session_config_file=str(file)))
+
+
+def test_operations_in_the_callers_thread() -> None:
+    options = parse(["--tensorflow_inter_op_parallelism=-1"]).options
+    assert SessionSettings.from_options(options).proto().inter_op_parallelism_threads == -1
