@@ -10,7 +10,7 @@ from contract import manifest as manifests
 from contract.settings import Settings
 from server import metrics
 from server.app import create_app
-from server.backend import target
+from server.channel import target
 from tests.manifests import make_manifest
 from tests.pictures import picture
 from tests.server.fake_model_server import FakeModelServer
