@@ -1,16 +1,7 @@
-"""Calls of a gateway: the client class, and scoring of whole folders."""
+"""Calls of a gateway: the client classes, and scoring of whole folders.
 
-from client.errors import BadAnswerError, ClientError, GatewayAwayError, ProblemError
-from client.gateway import Classification, Client, ModelCard, Ranked, Result
+What is here is `client.gateway`'s; that package is also the distribution `lince-client`.
+"""
 
-__all__ = [
-    "BadAnswerError",
-    "Classification",
-    "Client",
-    "ClientError",
-    "GatewayAwayError",
-    "ModelCard",
-    "ProblemError",
-    "Ranked",
-    "Result",
-]
+from client.gateway import *  # noqa: F403
+from client.gateway import __all__ as __all__

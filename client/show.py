@@ -7,8 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from client.errors import ClientError, GatewayAwayError
-from client.gateway import Classification, Client, Result
+from client.gateway import Client, ClientError, GatewayAwayError, Result
 from contract.paths import as_text
 from contract.run_folder import RunFolder
 
@@ -29,7 +28,7 @@ def classify_files(
         name = model or only_model(client)
         for file in files:
             try:
-                answer = client.classify([file], name, top_k=top_k)
+                result = client.classify(file, name, top_k=top_k)
             except GatewayAwayError:
                 raise
             except (ClientError, OSError) as error:
@@ -40,7 +39,7 @@ def classify_files(
                     else f"{as_text(file)}: {error}"
                 )
                 continue
-            echo(_as_json(file, answer) if as_json else _as_text(file, answer))
+            echo(_as_json(file, result) if as_json else _as_text(file, result))
     return failed
 
 
@@ -72,29 +71,34 @@ def show_samples(url: str, model: str, run: Path, *, echo: Echo) -> list[tuple[s
     right = 0
     with Client(url) as client:
         for sample in samples:
-            answer = client.classify([sample.file], model).results[0]
-            assert isinstance(answer, Result)
-            right += answer.label == sample.label
-            mark = "✓" if answer.label == sample.label else "✗"
+            result = client.classify(sample.file, model)
+            right += result.label == sample.label
+            mark = "✓" if result.label == sample.label else "✗"
             echo(
-                f"  {mark} {sample.file.name:8} {answer.label:14} {answer.probability:6.1%}"
+                f"  {mark} {sample.file.name:8} {result.label:14} {result.probability:6.1%}"
                 f"   true label: {sample.label}"
             )
     echo(f"  {right} of {len(samples)} right")
     return [(model, sample.file) for sample in samples]
 
 
-def _as_text(file: Path, answer: Classification) -> str:
-    result = answer.results[0]
-    assert isinstance(result, Result)
+def _as_text(file: Path, result: Result) -> str:
     ranked = ", ".join(f"{entry.label} {entry.probability:.1%}" for entry in result.top_k)
     return f"{as_text(file)}: {ranked}"
 
 
-def _as_json(file: Path, answer: Classification) -> str:
-    result = answer.results[0]
+def _as_json(file: Path, result: Result) -> str:
     return _json(
-        {"path": as_text(file), "model": answer.model, "version": answer.version, "result": result}
+        {
+            "path": as_text(file),
+            "model": result.model,
+            "version": result.version,
+            "result": {
+                "label": result.label,
+                "probability": result.probability,
+                "top_k": result.top_k,
+            },
+        }
     )
 
 

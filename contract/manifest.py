@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from contract.distribution import Distribution
 from contract.errors import ManifestError
 from contract.pixels import PixelSpec
 
@@ -102,6 +103,30 @@ class EncodedDeviation:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """What the `explain` signature's heat maps are.
+
+    Attributes:
+        method: how they are made.
+        layer: name of the layer whose feature map they weight; they are as large as that.
+    """
+
+    method: Literal["grad-cam"] = "grad-cam"
+    layer: _Text
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferenceDistribution:
+    """What inputs and outputs look like, by the split that they were measured on.
+
+    Attributes:
+        test: of the test set.
+    """
+
+    test: Distribution
+
+
+@dataclass(frozen=True, kw_only=True)
 class Manifest:
     """What an artifact says about itself.
 
@@ -124,7 +149,9 @@ class Manifest:
         run: identifier of the training run.
         backbone: name of the pretrained network that the model stands on, null for none.
         encoded: deviation of the `encoded` signature.
-        confusion_matrix: rows are true classes, columns predicted ones, of the test set.
+        explanation: what the `explain` signature does; null where there is none.
+        confusion_matrix: rows are true classes, columns predicted ones, of the test set; null for
+            many classes, and where there are none.
         reference_distribution: what inputs and outputs look like, to see drift.
         optimisation: what an optimised export changed.
     """
@@ -146,8 +173,9 @@ class Manifest:
     run: _Text
     backbone: _Text | None = None
     encoded: EncodedDeviation | None = None
+    explanation: Explanation | None = None
     confusion_matrix: tuple[tuple[_Count, ...], ...] | None = None
-    reference_distribution: dict[str, Any] | None = None
+    reference_distribution: ReferenceDistribution | None = None
     optimisation: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
@@ -162,6 +190,12 @@ class Manifest:
         matrix = self.confusion_matrix
         if matrix is not None and {len(matrix), *map(len, matrix)} != {self.classes}:
             raise ValueError(f"confusion_matrix: is not {self.classes}×{self.classes}")
+        reference = self.reference_distribution
+        if reference is not None and len(reference.test.predictions) != self.classes:
+            raise ValueError(
+                f"reference_distribution: counts {len(reference.test.predictions)} labels"
+                f" of {self.classes}"
+            )
 
 
 def encode(manifest: Manifest) -> bytes:

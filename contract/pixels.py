@@ -2,7 +2,8 @@
 
 Pixel rule 1, in this order:
 
-1. decode with Pillow, first frame or page of an animation or a stack;
+1. decode with Pillow, first frame or page of an animation or a stack (of HEIC the primary image,
+   by pillow-heif, which applies the container's orientation);
 2. every mode to 8-bit grey or sRGB (`contract.colour`);
 3. apply the orientation of EXIF, or of XMP where EXIF says none;
 4. to the model's channels: 1 is grey (ITU-R 601-2 luma), 3 is RGB;
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -28,16 +30,18 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from PIL.ExifTags import Base as ExifTag
 
+from contract import heif
 from contract.colour import to_grey_or_srgb
 from contract.errors import BrokenImageError, ImageTooLargeError, NotAnImageError
 
+_BUILT_IN = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM")
 #: The formats that are accepted. Left out: EPS (it runs Ghostscript), TGA (no signature), rarities.
-FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM")
+FORMATS = (*_BUILT_IN, heif.FORMAT) if heif.AVAILABLE else _BUILT_IN
 
 #: Suffixes of files in FORMATS, lower case: what makes a file in a folder a picture.
 SUFFIXES = frozenset(
     [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".avif", ".gif", ".bmp", ".dib"]
-    + [".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm"]
+    + [".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", *heif.SUFFIXES]
 )
 
 #: The most pixels that a picture may have: Pillow's own limit, below which it stays silent.
@@ -101,11 +105,16 @@ def decode(
         OSError: the path can't be read.
     """
     data = source if isinstance(source, bytes) else Path(source).read_bytes()
-    return to_pixels(_open(data, max_pixels), spec)
+    return to_pixels(open_image(data, max_pixels), spec)
 
 
-def to_pixels(image: Image.Image, spec: PixelSpec) -> NDArray[np.uint8]:
+def to_pixels(
+    image: Image.Image, spec: PixelSpec, decoded: Callable[[], None] = lambda: None
+) -> NDArray[np.uint8]:
     """Makes a model's pixels of an opened image: steps 2 to 5 of the rule.
+
+    Args:
+        decoded: called when the file's own pixels are there, by who takes the time.
 
     Raises:
         BrokenImageError: the image's data is truncated or corrupt.
@@ -113,7 +122,8 @@ def to_pixels(image: Image.Image, spec: PixelSpec) -> NDArray[np.uint8]:
     """
     try:
         image.load()
-        upright = _upright(to_grey_or_srgb(image), _orientation(image))
+        decoded()
+        upright = _upright(to_grey_or_srgb(image), orientation(image))
         if spec.channels == 1:
             upright = upright.convert("L")
         if spec.height is not None and spec.width is not None:
@@ -129,10 +139,18 @@ def to_pixels(image: Image.Image, spec: PixelSpec) -> NDArray[np.uint8]:
     return pixels[:, :, np.newaxis] if spec.channels == 1 else pixels
 
 
-def _open(data: bytes, max_pixels: int) -> Image.Image:
+def open_image(data: bytes, max_pixels: int = MOST_PIXELS) -> Image.Image:
+    """Opens the bytes of an image file: its header is read, nothing is decoded.
+
+    Raises:
+        NotAnImageError, BrokenImageError, ImageTooLargeError: as their names say.
+    """
+    formats = _formats(data)
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        image = Image.open(io.BytesIO(data), formats=formats)
     except UnidentifiedImageError as error:
+        if heif.is_heif(data):
+            raise BrokenImageError("the image's header is corrupt") from error
         what = "an empty file" if not data else "in no known image format"
         raise NotAnImageError(f"the data is {what}; known are {', '.join(FORMATS)}") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -151,6 +169,17 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
     return image
 
 
+def _formats(data: bytes) -> tuple[str, ...]:
+    if not heif.is_heif(data):
+        return _BUILT_IN
+    if not heif.AVAILABLE:
+        raise NotAnImageError(
+            "the data is a HEIC image, and there is no HEIC support here: the extra heic brings it"
+        )
+    heif.register()
+    return (heif.FORMAT,)
+
+
 def _scale_transparency(image: Image.Image, data: bytes) -> None:
     """Brings a PNG's transparent colour to the 8 bits of its pixels, which Pillow leaves out."""
     colour = image.info.get("transparency")
@@ -163,16 +192,17 @@ def _scale_transparency(image: Image.Image, data: bytes) -> None:
         image.info["transparency"] = tuple(level >> 8 for level in colour)
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation(image: Image.Image) -> int:
+    """Returns how the image is to be turned or mirrored: EXIF's number, 1 for as it is."""
     try:
         value = image.getexif().get(ExifTag.Orientation, 1)
     except Exception:  # EXIF that can't be read says nothing about the orientation
         return 1
-    return value if isinstance(value, int) else 1
+    return value if isinstance(value, int) and value in _TRANSPOSE else 1
 
 
-def _upright(image: Image.Image, orientation: int) -> Image.Image:
-    method = _TRANSPOSE.get(orientation)
+def _upright(image: Image.Image, turn: int) -> Image.Image:
+    method = _TRANSPOSE.get(turn)
     return image if method is None else image.transpose(method)
 
 

@@ -24,8 +24,7 @@ def main() -> None:
     draw = ImageDraw.Draw(canvas)
     with Client("http://127.0.0.1:8000") as client:
         for number, sample in enumerate(run.samples()[: COLUMNS * ROWS]):
-            result = client.classify([sample.file], model, top_k=len(labels)).results[0]
-            assert isinstance(result, Result)
+            result = client.classify(sample.file, model, top_k=len(labels))
             left = number % COLUMNS * CELL[0] + (CELL[0] - SIDE) // 2
             top = number // COLUMNS * CELL[1] + 10
             picture = Image.open(sample.file).convert("RGB").resize((SIDE, SIDE), Image.NEAREST)

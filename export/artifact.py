@@ -13,11 +13,14 @@ import tensorflow as tf
 
 from contract import manifest as manifests
 from contract.files import write_whole
-from contract.manifest import EncodedDeviation
+from contract.manifest import EncodedDeviation, Explanation
 from contract.pixels import PixelSpec, decode
 from contract.run_folder import RunFolder, Sample
 from export import signatures, warmup
+from export.cut import cut
 from export.errors import ExportError
+from export.explain import explain
+from export.reference import with_reference
 from export.verify import Verification, verify
 from export.versions import Version, publish
 
@@ -52,13 +55,18 @@ def export(run: RunFolder, models: Path, name: str | None = None) -> tuple[Versi
         by_pixels = functions["serving_default"]
         deviation = _deviation(by_pixels, by_file, run.samples(), manifest.input)
         manifest = replace(manifest, encoded=deviation)
+    if manifest.task == "classification":
+        manifest = with_reference(manifest, run)
+        if (halves := cut(model)) is not None:
+            functions["explain"] = explain(halves, ports.input)
+            manifest = replace(manifest, explanation=Explanation(layer=halves.layer))
     functions["describe"] = signatures.describe(manifest)
     examples = run.test_set()[0][: warmup.BATCH_SIZES[-1]]
 
     def write(folder: Path) -> None:
         try:
             signatures.save(model, functions, str(folder))
-            warmup.write(folder, name, ports.input.name, examples)
+            warmup.write(folder, name, ports.input.name, examples, explains="explain" in functions)
         except tf.errors.OpError as error:  # a full disk, say
             raise ExportError(f"{folder}: {error.message}") from error
         write_whole(folder / manifests.FILE, manifests.encode(manifest))

@@ -45,8 +45,9 @@ def verify(artifact: Path, run: RunFolder) -> Verification:
     """Compares outputs over the run's whole test set, in float32 without TensorFloat-32.
 
     Raises:
-        VerificationError: an output differs by more than is allowed, the artifact does not
-            describe itself as its manifest file says, or it can't be loaded at all.
+        VerificationError: an output differs by more than is allowed, `explain` does not give what
+            it should, the artifact does not describe itself as its manifest file says, or it can't
+            be loaded at all.
     """
     tf.config.experimental.enable_tensor_float_32_execution(False)
     try:
@@ -67,7 +68,36 @@ def verify(artifact: Path, run: RunFolder) -> Verification:
             f"{artifact}: an output differs from the Keras model's by"
             f" {result.largest_difference:.2e}, more than {result.allowed:.0e}"
         )
+    _check_explanation(artifact, loaded, manifest, run)
     return result
+
+
+def _check_explanation(artifact: Path, loaded: Any, manifest: Manifest, run: RunFolder) -> None:
+    """Holds `explain` against `serving_default`, on pictures from the whole of the test set."""
+    if ("explain" in loaded.signatures) != (manifest.explanation is not None):
+        raise VerificationError(f"{artifact}: manifest and signatures differ about `explain`")
+    if manifest.explanation is None:
+        return
+    inputs, _ = run.test_set()
+    chosen = np.unique(np.linspace(0, len(inputs) - 1, _BATCH).astype(int))
+    images = tf.constant(inputs[chosen])
+    answer = loaded.signatures["explain"](images=images)
+    maps = answer["heatmap"].numpy()
+    if maps.ndim != 3 or len(maps) != len(chosen):
+        raise VerificationError(f"{artifact}: `explain` gives heat maps of the shape {maps.shape}")
+    if not (np.isfinite(maps).all() and maps.min() >= 0 and maps.max() <= 1):
+        raise VerificationError(f"{artifact}: `explain` gives a heat map that is not within 0..1")
+    expected = loaded.signatures["serving_default"](images=images)["probabilities"].numpy()
+    difference = float(np.abs(answer["probabilities"].numpy() - expected).max())
+    if not difference <= _allowed(manifest):
+        raise VerificationError(
+            f"{artifact}: a probability of `explain` differs from `serving_default`'s by"
+            f" {difference:.2e}, more than {_allowed(manifest):.0e}"
+        )
+
+
+def _allowed(manifest: Manifest) -> float:
+    return TOLERANCE if manifest.backbone is None else DEEP_TOLERANCE
 
 
 def _compare(loaded: Any, manifest: Manifest, run: RunFolder) -> Verification:
@@ -89,6 +119,6 @@ def _compare(loaded: Any, manifest: Manifest, run: RunFolder) -> Verification:
         examples=len(inputs),
         # Not Python's max, which passes over not-a-number.
         largest_difference=float(np.max(largest)) / (scale or 1.0),
-        allowed=TOLERANCE if manifest.backbone is None else DEEP_TOLERANCE,
+        allowed=_allowed(manifest),
         same_labels=same if classifies else None,
     )

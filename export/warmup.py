@@ -15,7 +15,9 @@ FILE = "assets.extra/tf_serving_warmup_requests"
 BATCH_SIZES = (1, 2, 4, 8, 16, 32)
 
 
-def write(folder: Path, name: str, key: str, examples: NDArray[Any]) -> None:
+def write(
+    folder: Path, name: str, key: str, examples: NDArray[Any], *, explains: bool = False
+) -> None:
     """Writes a request for each batch size with real examples, and one for `describe`.
 
     Args:
@@ -23,6 +25,8 @@ def write(folder: Path, name: str, key: str, examples: NDArray[Any]) -> None:
         name: of the model, as a client would say it.
         key: name of the input of `serving_default`.
         examples: [n, …]; repeated where there are too few.
+        explains: the model has `explain`; it gets a request too, of one picture: it is asked
+            rarely, and about one at a time.
     """
     path = folder / FILE
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -32,6 +36,8 @@ def write(folder: Path, name: str, key: str, examples: NDArray[Any]) -> None:
         for size in BATCH_SIZES:
             batch = np.resize(examples[:size], (size, *examples.shape[1:]))
             writer.write(_log(name, "serving_default", key, tf.make_tensor_proto(batch)))
+        if explains:
+            writer.write(_log(name, "explain", key, tf.make_tensor_proto(examples[:1])))
 
 
 def _log(name: str, signature: str, key: str, tensor: tf.compat.v1.TensorProto) -> bytes:

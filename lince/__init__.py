@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from lince import look, main_job, make, serve, use
+from lince import keys, look, main_job, make, score, serve, use
 from lince.shared import DATA_MISSING, INTERRUPTED, say
 
 _GROUPS: dict[str, tuple[click.Command, ...]] = {
@@ -22,19 +22,21 @@ _GROUPS: dict[str, tuple[click.Command, ...]] = {
         make.models,
     ),
     "Look at them": (look.recipes, look.datasets, look.preview, look.report, look.compare),
-    "Serve them": (serve.up, serve.model_server, serve.gateway, serve.config),
-    "Use them": (use.classify, use.score),
+    "Serve them": (serve.up, serve.model_server, serve.gateway, keys.key, serve.config),
+    "Use them": (use.classify, score.score),
 }
 
 # Which extra brings a package: a gateway or a client is installed without TensorFlow.
 _EXTRAS = {
     "flask": "gateway",
+    "fsspec": "score",
     "granian": "gateway",
     "grpc_health": "model-server",
     "httpx": "client",
     "jinja2": "train",
     "keras": "train",
     "matplotlib": "train",
+    "pyarrow": "score",
     "sklearn": "train",
     "tensorflow": "train",
     "tensorflow_serving": "model-server",

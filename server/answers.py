@@ -6,13 +6,14 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from flask import Response
-from numpy.typing import NDArray
+from flask import Response, request
 
 from contract.wire import serving_pb2 as pb
-from server.catalog import ServedVersion
-from server.classify import Classified
+from server.classify import Classified, Row
+from server.parameters import Options
 from server.problems import RETRY_AFTER_SECONDS, Problem
+from server.served import ServedVersion
+from server.wsgi_call import Answer
 
 
 def json_response(content: Any, status: int = 200) -> Response:
@@ -21,39 +22,59 @@ def json_response(content: Any, status: int = 200) -> Response:
 
 
 def problem_response(problem: Problem) -> Response:
-    """Returns a response with problem details (RFC 9457)."""
-    response = Response(
-        msgspec.json.encode(problem.document()),
-        problem.kind.status,
-        content_type="application/problem+json",
-    )
-    if problem.kind.status in (429, 503):
-        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-    return response
+    """Returns a response with a problem, in the form of the route that was called."""
+    answer = problem_answer(problem, request.path)
+    return Response(answer.body, answer.status, answer.headers)
 
 
-def classification(classified: Classified, top_k: int) -> dict[str, Any]:
+def problem_answer(problem: Problem, path: str) -> Answer:
+    """Returns the same without Flask, for what fails before it.
+
+    Problem details (RFC 9457); the Open Inference Protocol has a form of its own, and what
+    TensorFlow Serving's clients look for is beside them in answers of `:predict`.
+    """
+    document, content_type = problem.document(), "application/problem+json"
+    if path == "/v2" or path.startswith("/v2/"):
+        document, content_type = {"error": problem.detail}, "application/json"
+    elif path.endswith((":predict", "/v1/predict")):
+        document["error"] = problem.detail
+    headers = [("content-type", content_type), *problem.headers]
+    if problem.kind.status in (429, 503) and "retry-after" not in dict(headers):
+        headers.append(("retry-after", str(RETRY_AFTER_SECONDS)))
+    return Answer(problem.kind.status, headers, msgspec.json.encode(document))
+
+
+def classification(classified: Classified, options: Options, request_id: str) -> dict[str, Any]:
     """Returns the members of a `:classify` answer: model, version and a result per image."""
     version = classified.version
-    return {
+    answer: dict[str, Any] = {
         "model": version.model,
         "version": str(version.number),
-        "results": [
-            {"problem": result.document()}
-            if isinstance(result, Problem)
-            else _ranked(result, version.manifest.labels, top_k)
-            for result in classified.results
-        ],
+        "request_id": request_id,
     }
+    if classified.found.track is not None:
+        answer["track"] = classified.found.track
+    answer["results"] = [
+        {"problem": result.document()}
+        if isinstance(result, Problem)
+        else _ranked(result, version.names(len(result)), options)
+        for result in classified.results
+    ]
+    if options.probabilities:
+        sound = (row for row in classified.results if not isinstance(row, Problem))
+        answer["labels"] = version.names(len(next(sound, ())))
+    return answer
 
 
-def _ranked(
-    probabilities: NDArray[np.float32], labels: tuple[str, ...], top_k: int
-) -> dict[str, Any]:
-    order = np.argsort(-probabilities, kind="stable")[:top_k]
+def _ranked(row: Row, labels: tuple[str, ...], options: Options) -> dict[str, Any]:
+    order = np.argsort(-row, kind="stable")[: options.top_k]
     # float() of a float32 keeps its exact value, so nothing of the model's answer is lost.
-    ranked = [{"label": labels[n], "probability": float(probabilities[n])} for n in order]
-    return {**ranked[0], "top_k": ranked}
+    ranked = [{"label": labels[n], "probability": float(row[n])} for n in order]
+    above = [entry for entry in ranked if entry["probability"] >= options.threshold]
+    result = {**ranked[0], "top_k": above}
+    if options.probabilities:
+        result["probabilities"] = row.tolist()
+    return result
 
 
 def model_card(

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from flask import Flask
 
 from contract.settings import Settings
-from server import bookkeeping, error_handlers
-from server.paths import ModelName
-from server.routes import classify, health, models
+from server import bookkeeping, error_handlers, inference, timing
+from server.paths import DEFAULT_MODEL, ModelName
+from server.routes import classify, explain, health, infer, models, openapi, page, predict
+from server.security import hooks as security
+from server.security.guard import Guard
 from server.services import make_services
 
-_ROUTES = (health, models, classify)
+_ROUTES = (health, models, classify, predict, explain, infer, openapi, page)
 
 
-def create_app(settings: Settings) -> Flask:
+def create_app(
+    settings: Settings,
+    stopping: Callable[[], bool] = lambda: False,
+    guard: Guard | None = None,
+) -> Flask:
     """Makes the gateway. Call it in the process that serves: it opens a gRPC channel."""
-    services = make_services(settings)
+    services = make_services(settings, stopping, guard)
     app = Flask("lince", static_folder=None)
     app.url_map.converters["model"] = ModelName
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.config["MAX_FORM_MEMORY_SIZE"] = settings.max_body_bytes
+    only = settings.models[0] if len(settings.models) == 1 else None
+    app.config[DEFAULT_MODEL] = settings.default_model or only
     bookkeeping.add(app, settings)
+    timing.add(app)
+    inference.add(app)
     error_handlers.add(app)
+    security.add(app, services)
     for routes in _ROUTES:
         routes.add(app, services)
     services.catalog.start(settings.refresh_seconds)

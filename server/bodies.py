@@ -1,14 +1,15 @@
-"""From an HTTP request to the images in it and what is asked of them."""
+"""From an HTTP request to the images in it and the parameters beside them."""
 
 from __future__ import annotations
 
-import base64
 import binascii
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 from flask import Request
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from server.problems import (
     BAD_BODY,
@@ -19,98 +20,144 @@ from server.problems import (
     Problem,
 )
 
-#: Labels in an answer where the caller does not say how many.
-DEFAULT_TOP_K = 5
 PART_NAME = "image"
+
+#: A member of a JSON object that isn't there, of those that are decoded later.
+ABSENT = msgspec.Raw()
 
 # curl --data-binary says the last one unless told otherwise; a browser's form never sends a
 # picture that way, so it is taken as the picture itself.
 _RAW_TYPES = ("application/octet-stream", "", "application/x-www-form-urlencoded")
+# Of a form, beside its images.
+_MOST_FIELDS = 16
 
 
 @dataclass(frozen=True)
 class Asked:
-    """The images of a request, undecoded, and how many labels each answer has."""
+    """What a request brings.
 
-    images: list[bytes]
-    top_k: int
+    Attributes:
+        images: files, undecoded; a Problem in the place of one that can't be read.
+        parameters: name → value as it was sent: text, or any JSON value.
+    """
+
+    images: list[bytes | Problem]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
-class _Encoded(msgspec.Struct):
+class Encoded(msgspec.Struct):
+    """Bytes in JSON, as TensorFlow Serving writes them."""
+
     b64: str
 
 
-class _Json(msgspec.Struct, forbid_unknown_fields=True):
-    image: str | _Encoded | None = None
-    images: list[str | _Encoded] | None = None
-    top_k: Any = None
+def read(request: Request, max_images: int, parameters: Collection[str]) -> Asked:
+    """Reads images as a raw body, as multipart, or as JSON with base64.
 
-
-def read(request: Request, max_images: int) -> Asked:
-    """Reads a `:classify` request: a raw body, multipart, or JSON with base64.
+    Args:
+        max_images: most in one request.
+        parameters: the names that are taken, from the query, the form's fields or the JSON's
+            members; the last two win.
 
     Raises:
-        Problem: an unknown type, broken JSON, no image, too many, or a wrong parameter.
+        Problem: an unknown type, broken JSON, no image, or too many.
     """
+    given = {name: request.args[name] for name in parameters if name in request.args}
     mimetype = request.mimetype
-    top_k: object = request.args.get("top_k")
     if mimetype == "multipart/form-data":
-        images = [part.read() for part in request.files.getlist(PART_NAME)]
-        top_k = request.form.get("top_k", top_k)
+        asked = _form(request, max_images, parameters)
         missing = f"the form has no file part named {PART_NAME!r}"
     elif mimetype == "application/json":
-        body = _json(request.get_data(cache=False))
-        images = _from_json(body)
-        top_k = top_k if body.top_k is None else body.top_k
+        asked = _json(content(request), parameters)
         missing = "the JSON has neither 'image' nor 'images'"
     elif mimetype.startswith("image/") or mimetype in _RAW_TYPES:
-        content = request.get_data(cache=False)
-        images = [content] if content else []
+        data = content(request)
+        asked = Asked([data] if data else [])
         missing = "the body is empty"
     else:
         raise Problem(
             UNSUPPORTED_MEDIA_TYPE,
-            f"Content-Type {mimetype!r}: send image/*, application/octet-stream,"
-            " multipart/form-data or application/json",
+            "send image/*, application/octet-stream, multipart/form-data or application/json",
         )
-    if not images:
+    if not asked.images:
         raise Problem(NO_IMAGE, missing)
-    if len(images) > max_images:
-        raise Problem(TOO_MANY_IMAGES, f"{len(images)} images, at most {max_images} are allowed")
-    return Asked(images, _top_k(top_k))
+    check_count(len(asked.images), max_images)
+    return Asked(asked.images, {**given, **asked.parameters})
 
 
-def _json(data: bytes) -> _Json:
+def content(request: Request) -> bytes:
+    """Returns a request's body.
+
+    Raises:
+        Problem: it is compressed as a whole.
+    """
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise Problem(UNSUPPORTED_MEDIA_TYPE, "send the body without a Content-Encoding")
+    return request.get_data(cache=False)
+
+
+def check_count(images: int, most: int) -> None:
+    """Raises:
+    Problem: there are more images than one request may have.
+    """
+    if images > most:
+        raise Problem(TOO_MANY_IMAGES, f"{images} images, at most {most} are allowed")
+
+
+def decode_json(data: bytes | msgspec.Raw, kind: type[Any] | Any) -> Any:
+    """Decodes JSON, checked against a type; its depth is bounded.
+
+    Raises:
+        Problem: it is no JSON, or another one than wanted.
+    """
     try:
-        return msgspec.json.decode(data, type=_Json)
+        return msgspec.json.decode(data, type=kind)
     except msgspec.ValidationError as error:
         raise Problem(BAD_BODY, f"the JSON is not as expected: {error}") from error
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
         raise Problem(BAD_BODY, f"the body is not JSON: {error}") from error
 
 
-def _from_json(body: _Json) -> list[bytes]:
-    items = list(body.images or [])
-    if body.image is not None:
-        items.append(body.image)
-    return [_from_base64(item, place) for place, item in enumerate(items)]
-
-
-def _from_base64(item: str | _Encoded, place: int) -> bytes:
-    text = item if isinstance(item, str) else item.b64
+def from_base64(text: str) -> bytes | Problem:
+    """Decodes base64; what is none is a problem of the image alone."""
     try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise Problem(BAD_BODY, f"image {place}: not base64: {error}") from error
+        return binascii.a2b_base64(text, strict_mode=True)
+    except ValueError as error:  # binascii.Error is one
+        return Problem(BAD_BODY, f"not base64: {error}")
 
 
-def _top_k(value: object) -> int:
-    if value is None:
-        return DEFAULT_TOP_K
+def _form(request: Request, max_images: int, parameters: Collection[str]) -> Asked:
+    # Werkzeug would go on to 1,000 parts.
+    request.max_form_parts = max_images + _MOST_FIELDS
     try:
-        number = int(str(value))
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise Problem(BAD_PARAMETER, f"top_k={value}: a whole number of at least 1 is expected")
-    return number
+        images = [part.read() for part in request.files.getlist(PART_NAME)]
+    except RequestEntityTooLarge as error:
+        if (request.content_length or 0) > (request.max_content_length or 0):
+            raise
+        raise Problem(
+            TOO_MANY_IMAGES, f"the form has more than {request.max_form_parts} parts"
+        ) from error
+    fields = {name: request.form[name] for name in parameters if name in request.form}
+    return Asked(list(images), fields)
+
+
+def _json(data: bytes, parameters: Collection[str]) -> Asked:
+    members = decode_json(data, dict[str, msgspec.Raw])
+    if "examples" in members:
+        raise Problem(
+            BAD_PARAMETER,
+            "'examples' is TensorFlow Serving's own form of classify, which only its own API takes:"
+            " send 'image' or 'images' with base64",
+        )
+    images, values = [], {}
+    for name, value in members.items():
+        if name == "image":
+            images.append(decode_json(value, str | Encoded | None))
+        elif name == "images":
+            images[:0] = decode_json(value, list[str | Encoded] | None) or []
+        elif name in parameters:
+            values[name] = decode_json(value, Any)
+        else:
+            raise Problem(BAD_BODY, f"the JSON has a member {name[:50]!r}, which is not known")
+    texts = [item if isinstance(item, str) else item.b64 for item in images if item is not None]
+    return Asked([from_base64(text) for text in texts], values)

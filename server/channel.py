@@ -7,29 +7,16 @@ import json
 
 import grpc
 
+from contract.settings import Settings
 from contract.wire.stubs import CHANNEL_OPTIONS
+from server import tls_files
 
-# All replicas take part; a call that never reached one is tried on another, within its deadline.
-_SERVICE_CONFIG = json.dumps(
-    {
-        "loadBalancingConfig": [{"round_robin": {}}],
-        "methodConfig": [
-            {
-                "name": [{}],
-                "retryPolicy": {
-                    "maxAttempts": 3,
-                    "initialBackoff": "0.05s",
-                    "maxBackoff": "0.5s",
-                    "backoffMultiplier": 2,
-                    "retryableStatusCodes": ["UNAVAILABLE"],
-                },
-            }
-        ],
-    }
-)
-_OPTIONS = (
+# All replicas take part. Repeats are not gRPC's own, which nothing counts: see calls.py.
+_SERVICE_CONFIG = json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})
+_OPTIONS: tuple[tuple[str, int | str], ...] = (
     *CHANNEL_OPTIONS,
     ("grpc.service_config", _SERVICE_CONFIG),
+    ("grpc.enable_retries", 0),
     # A model server that comes back is found again within a second, not within two minutes.
     ("grpc.max_reconnect_backoff_ms", 1000),
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -42,9 +29,21 @@ _OPTIONS = (
 )
 
 
-def open_channel(address: str) -> grpc.Channel:
-    """Opens a channel. Do it in the process that uses it: channels do not survive a fork."""
-    return grpc.insecure_channel(target(address), options=_OPTIONS)
+def open_channel(settings: Settings) -> grpc.Channel:
+    """Opens a channel. Do it in the process that uses it: channels do not survive a fork.
+
+    Raises:
+        SettingsError: a file of TLS can't be read.
+    """
+    where = target(settings.model_server)
+    files = tls_files.read(settings)
+    if files is None:
+        return grpc.insecure_channel(where, options=_OPTIONS)
+    credentials = grpc.ssl_channel_credentials(files.ca, files.key, files.certificate)
+    options = _OPTIONS
+    if settings.model_server_name:
+        options += (("grpc.ssl_target_name_override", settings.model_server_name),)
+    return grpc.secure_channel(where, credentials, options=options)
 
 
 def target(address: str) -> str:

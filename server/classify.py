@@ -1,4 +1,4 @@
-"""From the bytes of images to labels and probabilities."""
+"""From images to probabilities, all by one version of a model."""
 
 from __future__ import annotations
 
@@ -10,119 +10,126 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.errors import BrokenImageError, ImageError, ImageTooLargeError, NotAnImageError
-from contract.pixels import PixelSpec, decode
-from server import metrics
-from server.backend import Backend
-from server.catalog import MOST_MISSES, Catalog, ServedVersion, unknown_version
+from server import timing
+from server.answer_cache import AnswerCache, key_of
+from server.batches import Batches
+from server.catalog import MOST_MISSES, Catalog, Choice, Found, unknown_version
 from server.deadline import Deadline
-from server.problems import (
-    BAD_MODEL_ANSWER,
-    BROKEN_IMAGE,
-    IMAGE_TOO_LARGE,
-    NOT_AN_IMAGE,
-    Problem,
-    VersionGoneError,
-)
+from server.decoding import File, Picture, Source, decode_all
+from server.problems import Problem, VersionGoneError
+from server.served import ServedVersion
 
-_KINDS = {
-    NotAnImageError: NOT_AN_IMAGE,
-    BrokenImageError: BROKEN_IMAGE,
-    ImageTooLargeError: IMAGE_TOO_LARGE,
-}
 _PAUSE_SECONDS = 0.005
+
+Row = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Classified:
-    """The version that answered, and for each image its probabilities [K] or its problem."""
+    """The version that answered and what it answered.
 
-    version: ServedVersion
-    results: list[NDArray[np.float32] | Problem]
+    Attributes:
+        found: the version, and the canary's track that it is on.
+        results: for each image its probabilities [K] or its problem.
+        files: for each image what its file was; None where it was no file, or none that is sound.
+        pixels: for each image what the model was given, uint8 [H, W, C]; None for none.
+    """
+
+    found: Found
+    results: list[Row | Problem]
+    files: list[File | None]
+    pixels: list[NDArray[np.uint8] | None]
+
+    @property
+    def version(self) -> ServedVersion:
+        """The version that answered."""
+        return self.found.version
 
 
 @dataclass(frozen=True)
 class Classifier:
     """Makes pixels, calls the model server, and keeps both on the same version."""
 
-    backend: Backend
     catalog: Catalog
+    batches: Batches
+    cache: AnswerCache
     max_pixels: int
 
     def classify(
-        self, images: Sequence[bytes], model: str, number: int | None, deadline: Deadline
+        self,
+        images: Sequence[Source],
+        choice: Choice,
+        found: Found,
+        deadline: Deadline,
+        *,
+        all_or_nothing: bool = False,
     ) -> Classified:
-        """Classifies images by the newest version of a model, or by one version.
+        """Classifies images by the version that is meant.
 
         Pixels, probabilities and labels all belong to the version in the answer: if it is gone
         when the call arrives, the pixels are made again for the one that took its place.
 
         Args:
-            images: files, undecoded.
-            number: None is the newest.
+            found: what the catalog has for the choice.
+            all_or_nothing: an image's problem is the whole request's, and names the image.
 
         Raises:
             Problem: of the whole request; an image's own problem is in its result.
         """
-        if number is None:
-            version = self.catalog.newest(model, deadline)
-        else:
-            version = self.catalog.version(model, number, deadline)
-        made: dict[str, _Decoded] = {}
+        made: dict[str, list[Picture | Problem]] = {}
         for missed in itertools.count(1):
-            wanted = version.pixels.fingerprint
-            if wanted not in made:
-                made[wanted] = _decode_all(images, version.pixels, self.max_pixels, deadline)
+            spec = found.version.pixels
+            if spec.fingerprint not in made:
+                made[spec.fingerprint] = decode_all(images, spec, self.max_pixels, deadline)
+            pictures = made[spec.fingerprint]
+            if all_or_nothing:
+                _raise_first(pictures)
             try:
-                return Classified(version, self._results(made[wanted], version, deadline))
+                results = self._results(pictures, found.version, deadline)
             except VersionGoneError as error:
-                if number is not None and missed == MOST_MISSES:
-                    raise unknown_version(model, number) from error
+                if choice.number is not None and missed == MOST_MISSES:
+                    raise unknown_version(choice.model, choice.number) from error
+            else:
+                files = [None if isinstance(each, Problem) else each.file for each in pictures]
+                pixels = [None if isinstance(each, Problem) else each.pixels for each in pictures]
+                return Classified(found, results, files, pixels)
             # Replicas may disagree on what is newest, and calls go to each in turn: a version
             # just heard of gets two calls before another is asked for.
-            if missed % 2 and number is None:
-                version = self.catalog.refresh(model, deadline)
+            if missed % 2 and choice.number is None:
+                found = self.catalog.find(choice, deadline, fresh=True)
             else:
                 time.sleep(min(_PAUSE_SECONDS, deadline.left()))
         raise AssertionError("not reached")
 
     def _results(
-        self, decoded: _Decoded, version: ServedVersion, deadline: Deadline
-    ) -> list[NDArray[np.float32] | Problem]:
-        if not decoded.pixels:
-            return list(decoded.problems.values())
-        with metrics.stage("predict"):
-            probabilities = self.backend.predict(
-                version.model, version.number, np.stack(decoded.pixels), deadline
-            )
-        if (
-            probabilities.shape[1] != version.manifest.classes
-            or not np.isfinite(probabilities).all()
-        ):
-            raise Problem(
-                BAD_MODEL_ANSWER,
-                f"model {version.model} answered no {version.manifest.classes} probabilities",
-            )
-        rows = iter(probabilities)
-        return [decoded.problems.get(place) or next(rows) for place in range(decoded.count)]
+        self, pictures: Sequence[Picture | Problem], version: ServedVersion, deadline: Deadline
+    ) -> list[Row | Problem]:
+        sound = [each.pixels for each in pictures if not isinstance(each, Problem)]
+        predict = self._cached if self.cache.keeps else self._predicted
+        rows = iter(predict(version, sound, deadline) if sound else ())
+        return [each if isinstance(each, Problem) else next(rows) for each in pictures]
+
+    def _predicted(
+        self, version: ServedVersion, pixels: Sequence[NDArray[np.uint8]], deadline: Deadline
+    ) -> Sequence[Row]:
+        with timing.stage("predict"):
+            return self.batches.predict(version, pixels, deadline)
+
+    def _cached(
+        self, version: ServedVersion, pixels: Sequence[NDArray[np.uint8]], deadline: Deadline
+    ) -> Sequence[Row]:
+        keys = [key_of(version, each) for each in pixels]
+        rows = {key: row for key in keys if (row := self.cache.get(key)) is not None}
+        missing = {key: each for key, each in zip(keys, pixels, strict=True) if key not in rows}
+        if missing:
+            predicted = self._predicted(version, list(missing.values()), deadline)
+            for key, row in zip(missing, predicted, strict=True):
+                rows[key] = row
+                self.cache.put(key, row)
+        return [rows[key] for key in keys]
 
 
-@dataclass(frozen=True)
-class _Decoded:
-    count: int
-    pixels: list[NDArray[np.uint8]]
-    problems: dict[int, Problem]
-
-
-def _decode_all(
-    images: Sequence[bytes], spec: PixelSpec, max_pixels: int, deadline: Deadline
-) -> _Decoded:
-    decoded = _Decoded(len(images), [], {})
-    with metrics.stage("decode"):
-        for place, image in enumerate(images):
-            deadline.left()
-            try:
-                decoded.pixels.append(decode(image, spec, max_pixels=max_pixels))
-            except ImageError as error:
-                decoded.problems[place] = Problem(_KINDS[type(error)], str(error))
-    return decoded
+def _raise_first(pictures: Sequence[Picture | Problem]) -> None:
+    for place, each in enumerate(pictures):
+        if isinstance(each, Problem):
+            raise Problem(each.kind, f"image {place}: {each.detail}")

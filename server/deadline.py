@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 
-from server.problems import TIMEOUT, Problem
+from server.problems import BAD_PARAMETER, TIMEOUT, Problem
+
+#: The header in which a caller says how many seconds it will wait, from the head on.
+HEADER = "X-Request-Timeout"
 
 
 @dataclass(frozen=True)
@@ -28,3 +32,20 @@ class Deadline:
         if left <= 0:
             raise Problem(TIMEOUT, "the request's deadline has passed")
         return left
+
+
+def asked_seconds(header: str | None) -> float:
+    """Returns the seconds that a caller will wait; for ever where it doesn't say.
+
+    Raises:
+        Problem: the header is no number above 0.
+    """
+    if header is None:
+        return math.inf
+    try:
+        seconds = float(header)
+    except ValueError:
+        seconds = math.nan
+    if not seconds > 0:
+        raise Problem(BAD_PARAMETER, f"{HEADER} is not a number of seconds above 0")
+    return seconds

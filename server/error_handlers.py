@@ -15,6 +15,7 @@ from server.problems import (
     METHOD_NOT_ALLOWED,
     NOT_FOUND,
     UNAVAILABLE,
+    UNKNOWN_MODEL,
     Problem,
 )
 
@@ -26,6 +27,10 @@ def add(app: Flask) -> None:
     @app.errorhandler(Problem)
     def answer(problem: Problem) -> Response:
         g.log["problem"] = problem.kind.name
+        if problem.client:
+            g.log["client"] = problem.client
+        if problem.kind is UNKNOWN_MODEL:
+            g.log.pop("model", None)  # a caller may write anything there
         return problem_response(problem)
 
     @app.errorhandler(RequestEntityTooLarge)

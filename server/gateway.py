@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import ctypes
-import logging
+import mmap
 import os
 import signal
 import sys
 import tempfile
-import warnings
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from granian import Granian
 from granian.constants import Interfaces
+from granian.http import HTTP1Settings, HTTP2Settings
 from granian.log import LogLevels
 
 from contract.settings import Settings
+from server import logs, tls_files, tracing
 from server.ports import check_port
+from server.security.guard import Guard, make_guard
+
+if TYPE_CHECKING:
+    from server.front import Front
 
 # The name of prometheus-client's own variable; metrics.py is not imported here, since it reads the
 # variable at import.
 _METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+
+# What a request's head may take: as long and as much as the slowest honest caller needs.
+_HEAD_SECONDS = 10
+_MOST_HEAD_BYTES = 64 * 1024
 
 # glibc's numbers of M_ARENA_MAX, M_MMAP_THRESHOLD and M_TRIM_THRESHOLD (malloc.h).
 _MALLOC_OPTIONS = {-8: 2, -3: 256 * 1024, -1: 256 * 1024}
@@ -33,38 +42,83 @@ def run(settings: Settings) -> None:
 
     Raises:
         StartError: the address is taken or not this machine's.
+        SettingsError: a file that a setting names can't be read, or an extra is missing.
     """
+    tls_files.read(settings)
+    tracing.wanted(os.environ)
     check_port(settings.host, settings.port)
+    if settings.metrics_port:
+        variables = "LINCE_METRICS_HOST, LINCE_METRICS_PORT"
+        check_port(settings.metrics_host, settings.metrics_port, variables)
+    logs.set_up(settings.log_level)
     with tempfile.TemporaryDirectory(prefix="lince-metrics-") as scratch:
         folder = Path(os.environ.setdefault(_METRICS_FOLDER, scratch))
         folder.mkdir(parents=True, exist_ok=True)
         for left in folder.glob("*.db"):  # an earlier gateway's numbers are not this one's
             left.unlink()
-        server = Granian(
-            "server.app",
+        server = _Server(
+            "server.front",
             address=settings.host,
             port=settings.port,
-            interface=Interfaces.WSGI,
+            interface=Interfaces.RSGI,
+            websockets=False,
             workers=settings.workers,
-            blocking_threads=settings.threads,
+            backlog=1024,
+            backpressure=settings.max_connections,
+            http1_settings=HTTP1Settings(_HEAD_SECONDS * 1000, max_buffer_size=_MOST_HEAD_BYTES),
+            http2_settings=HTTP2Settings(max_headers_size=_MOST_HEAD_BYTES),
             respawn_failed_workers=True,
             workers_kill_timeout=max(1, round(settings.drain_seconds)),
             log_level=LogLevels.error,
+            log_dictconfig=logs.GRANIAN,
         )
+        server.stopping = stopping = Flag()
+        server.delay_seconds = settings.drain_delay_seconds
+        # Workers inherit it: the rates' buckets are theirs together, and a broken file of keys is
+        # told here.
+        guard = make_guard(settings)
         _let_young_workers_be_stopped()
         print(f"gateway: http://{settings.host}:{settings.port}", file=sys.stderr, flush=True)
-        server.serve(target_loader=partial(_load, settings), wrap_loader=False)
+        server.serve(target_loader=partial(_load, settings, stopping, guard), wrap_loader=False)
 
 
-def _load(settings: Settings) -> Any:
+class Flag:
+    """A flag that workers see as soon as the process that forked them raises it."""
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, 1)
+
+    def __call__(self) -> bool:
+        return self._memory[0] != 0
+
+    def raise_(self) -> None:
+        self._memory[0] = 1
+
+
+class _Server(Granian):  # type: ignore[misc]  # its types are not checked
+    """Granian, but that callers are led away before it stops."""
+
+    stopping: Flag
+    delay_seconds: float
+
+    def shutdown(self, exit_code: int = 0) -> None:
+        self.stopping.raise_()
+        self.main_loop_interrupt.clear()
+        if self.interrupt_signal:  # a second signal ends the wait
+            self.main_loop_interrupt.wait(self.delay_seconds)
+        super().shutdown(exit_code)
+
+
+def _load(settings: Settings, stopping: Flag, guard: Guard) -> Front:
     """Makes the application in a worker, after the fork."""
     _give_memory_back()
     from server.app import create_app
+    from server.front import Front
+    from server.metrics_port import MetricsServer
 
-    # Pillow's remarks on odd pictures: the answer says what is wrong, the log is JSON lines.
-    warnings.filterwarnings("ignore", module="PIL")
-    logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
-    return create_app(settings)
+    if settings.metrics_port:
+        MetricsServer(settings.metrics_host, settings.metrics_port).start()
+    return Front(create_app(settings, stopping, guard), settings, stopping, guard)
 
 
 def _let_young_workers_be_stopped() -> None:

@@ -15,7 +15,7 @@ def free_port(wanted: int) -> int:
         return _bind("127.0.0.1", 0)
 
 
-def check_port(host: str, port: int) -> None:
+def check_port(host: str, port: int, variables: str = "LINCE_HOST, LINCE_PORT") -> None:
     """Raises StartError if the gateway could not listen there.
 
     Without this, a second gateway would start on the port of the first and take half its requests.
@@ -24,7 +24,7 @@ def check_port(host: str, port: int) -> None:
         _bind(host, port)
     except OSError as error:
         raise StartError(
-            f"the gateway can't listen on {host}:{port} (LINCE_HOST, LINCE_PORT): {error.strerror}"
+            f"the gateway can't listen on {host}:{port} ({variables}): {error.strerror}"
         ) from error
 
 

@@ -2,27 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from contract.canary import parse
 from contract.settings import Settings
+from server.answer_cache import AnswerCache
 from server.backend import Backend
+from server.batches import Batches
 from server.catalog import Catalog
 from server.classify import Classifier
+from server.observer import Observer, make_observer
+from server.security.answer_headers import AnswerHeaders
+from server.security.guard import Guard, make_guard
 
 
 @dataclass(frozen=True)
 class Services:
-    """The parts of one gateway process; made after the fork, since a gRPC channel is among them."""
+    """The parts of one gateway process; made after the fork, since a gRPC channel is among them.
+
+    Attributes:
+        stopping: whether the process is about to end, and so not ready any more.
+        guard: who may call, and how often.
+        observer: what is looked at when images were answered.
+        answer_headers: what every answer's head says for browsers' safety.
+    """
 
     settings: Settings
     backend: Backend
     catalog: Catalog
     classifier: Classifier
+    stopping: Callable[[], bool]
+    guard: Guard
+    answer_headers: AnswerHeaders
+    observer: Observer
 
 
-def make_services(settings: Settings) -> Services:
-    """Opens the channel to the model server and starts to follow its versions."""
-    backend = Backend(settings.model_server)
-    catalog = Catalog(settings.models, backend)
-    classifier = Classifier(backend, catalog, settings.max_image_pixels)
-    return Services(settings, backend, catalog, classifier)
+def make_services(
+    settings: Settings, stopping: Callable[[], bool], guard: Guard | None = None
+) -> Services:
+    """Opens the channel to the model server.
+
+    Args:
+        guard: shared by all processes; None makes one for this process alone.
+    """
+    guard = guard or make_guard(settings)
+    backend = Backend(settings)
+    catalog = Catalog(settings.models, backend, [parse(text) for text in settings.canary])
+    classifier = Classifier(
+        catalog,
+        Batches(backend, settings.max_batch),
+        AnswerCache(settings.cache_answers),
+        settings.max_image_pixels,
+    )
+    headers = AnswerHeaders(settings)
+    return Services(
+        settings, backend, catalog, classifier, stopping, guard, headers, make_observer(settings)
+    )

@@ -1,6 +1,8 @@
 """Manifests for tests."""
 
-from contract.manifest import Counts, Data, Fit, Manifest
+from dataclasses import replace
+
+from contract.manifest import Counts, Data, Explanation, Fit, Manifest
 from contract.pixels import PixelSpec
 
 DEFAULT_LABELS = ("cat", "dog", "owl")
@@ -45,3 +47,9 @@ def make_manifest(
         source_revision="unknown",
         run="made",
     )
+
+
+def make_explainable(*, side: int = 8, explains: bool = True) -> Manifest:
+    """The manifest of a model with a signature `explain`, or of the same without."""
+    explanation = Explanation(layer="convolution") if explains else None
+    return replace(make_manifest(side=side), explanation=explanation)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import Flask, Response, g
 
 from server.answers import json_response, model_card
-from server.catalog import ServedVersion
 from server.problems import UNKNOWN_MODEL, Problem, VersionGoneError
+from server.served import ServedVersion
 from server.services import Services
 
 

@@ -28,7 +28,7 @@ from tensorflow_serving.apis import predict_pb2
 
 from server.model_server import servable
 from tests.bench.grpc_load import Load, load
-from tests.bench.made import class_folders
+from tests.bench.made import flowers_cnn
 
 BATCHES = (8, 16, 32, 64)
 BATCHING = """
@@ -50,7 +50,7 @@ def main() -> None:
     options = parser.parse_args()
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lince-bench-")))
-        version = options.model or made_model(scratch)
+        version = options.model or flowers_cnn(scratch)
         parameters = scratch / "batching.pbtxt"
         parameters.write_text(BATCHING % (os.cpu_count() or 1))
         # As many calls or batches at a time as there are cores need no more threads within each.
@@ -64,17 +64,6 @@ def main() -> None:
         together = stack.enter_context(server(version, scratch / "batched.log", threads, *batched))
         bench = Bench(Direct(version), alone, together, options.seconds, scratch)
         measure(bench, options.rounds)
-
-
-def made_model(scratch: Path) -> Path:
-    """Train flowers-cnn for a few steps and export it; what it has learned doesn't matter."""
-    pictures = class_folders(scratch / "pictures", 60)
-    environment = {**os.environ, "LINCE_CACHE_DIR": str(scratch / "cache")}
-    for words in (("train", "flowers-cnn", "--data", str(pictures), "--tiny"),
-                  ("export", "flowers-cnn")):  # fmt: skip
-        command = [sys.executable, "-m", "lince", *words]
-        subprocess.run(command, cwd=scratch, env=environment, check=True, capture_output=True)
-    return scratch / "models" / "flowers-cnn" / "1"
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,16 @@ import jsonschema
 import pytest
 
 from contract import manifest as manifests
+from contract.distribution import Distribution
 from contract.errors import ManifestError
 from contract.manifest import (
     Counts,
     Data,
     EncodedDeviation,
+    Explanation,
     Fit,
     Manifest,
+    ReferenceDistribution,
     encode,
     json_schema,
     parse,
@@ -65,7 +68,16 @@ def full() -> Manifest:
             images=10, mean_probability=0.001, max_probability=0.02, changed_labels=0
         ),
         confusion_matrix=((3, 0, 0), (0, 3, 1), (1, 0, 2)),
-        reference_distribution={"brightness": [1, 2.5, None]},
+        explanation=Explanation(layer="conv2d"),
+        reference_distribution=ReferenceDistribution(
+            test=Distribution(
+                images=10,
+                confidence=(0, 0, 0, 0, 0, 0, 1, 1, 2, 6),
+                predictions=(4, 3, 3),
+                brightness=(0, 0, 1, 2, 4, 2, 1, 0, 0, 0),
+                contrast=(0, 2, 5, 3, 0, 0, 0, 0, 0, 0),
+            )
+        ),
         optimisation={"kind": "float16"},
     )
 
@@ -110,7 +122,8 @@ def test_schema_file_is_generated() -> None:
 
 
 def test_every_field_is_described() -> None:
-    for kind in (Manifest, Data, Fit, EncodedDeviation, PixelSpec):
+    kinds = (Manifest, Data, Fit, EncodedDeviation, Explanation, PixelSpec)
+    for kind in (*kinds, ReferenceDistribution, Distribution):
         for field in dataclasses.fields(kind):
             assert f" {field.name}: " in (kind.__doc__ or ""), f"{kind.__name__}.{field.name}"
 
@@ -135,10 +148,29 @@ def test_unknown_fields_are_ignored() -> None:
 
 
 def test_optional_blocks_may_be_missing_or_null() -> None:
-    optional = ["encoded", "confusion_matrix", "reference_distribution", "optimisation"]
+    optional = [
+        "encoded",
+        "explanation",
+        "confusion_matrix",
+        "reference_distribution",
+        "optimisation",
+    ]
     missing = {key: value for key, value in document().items() if key not in optional}
     assert parse(json.dumps(missing)) == made()
     assert parse(json.dumps(missing | dict.fromkeys(optional))) == made()
+
+
+def test_a_reference_counts_its_images_and_the_models_labels() -> None:
+    changed = document()
+    test = changed["reference_distribution"]["test"]
+    test["predictions"] = [4, 6]
+    with pytest.raises(ManifestError, match=r"manifest: reference_distribution: .* 2 labels of 3"):
+        parse(json.dumps(changed))
+    test["predictions"] = [4, 3, 4]
+    with pytest.raises(
+        ManifestError, match=r"reference_distribution\.test: predictions: counts 11 images of 10"
+    ):
+        parse(json.dumps(changed))
 
 
 MISSING = object()
@@ -196,7 +228,15 @@ BROKEN: list[tuple[str, Any, bool]] = [
     ("confusion_matrix", [[1, 0, 0], [0, 1, 0], [0, 0]], False),
     ("confusion_matrix", [], False),
     ("confusion_matrix[1][2]", -1, True),
+    ("explanation.method", "guess", True),
+    ("explanation.layer", "", True),
     ("reference_distribution", [], True),
+    ("reference_distribution", {}, True),
+    ("reference_distribution.test.images", 1.5, True),
+    ("reference_distribution.test.confidence", [10] + [0] * 8, True),
+    ("reference_distribution.test.brightness", [10] + [0] * 10, True),
+    ("reference_distribution.test.contrast[3]", -1, True),
+    ("reference_distribution.test.predictions", MISSING, True),
     ("optimisation", "float16", True),
 ]
 

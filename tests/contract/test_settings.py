@@ -19,18 +19,40 @@ GOOD: dict[str, list[tuple[str, Any]]] = {
         (" cats , dogs,, ", ("cats", "dogs")),
         (",", ()),
     ],
+    "default_model": [("cats", "cats")],
+    "canary": [
+        ("cats=canary:10", ("cats=canary:10",)),
+        ("cats=a:0.5, dogs=b:100", ("cats=a:0.5", "dogs=b:100")),
+    ],
     "model_server": [("server:9000", "server:9000"), ("unix:///tmp/s", "unix:///tmp/s")],
     "model_server_program": [("embedded", "embedded"), ("/opt/tfs/server", "/opt/tfs/server")],
+    "model_server_ca": [("ca.pem", Path("ca.pem")), ("~/ca.pem", Path.home() / "ca.pem")],
+    "model_server_name": [("tfs.example", "tfs.example")],
     "host": [("0.0.0.0", "0.0.0.0"), (" :: ", "::")],
     "port": [("1", 1), ("65535", 65535), (" 80 ", 80)],
     "workers": [("1", 1), ("4096", 4096)],
     "threads": [("1", 1), ("64", 64)],
+    "max_waiting": [("0", 0), ("65536", 65536)],
+    "max_connections": [("1", 1), ("1000000", 10**6)],
+    "max_buffered_bytes": [("1024", 1024)],
+    "body_seconds": [("0.5", 0.5)],
+    "drain_delay_seconds": [("0", 0.0), ("5", 5.0)],
     "timeout_seconds": [("2", 2.0), ("0.25", 0.25), ("86400", 86400.0), ("1e1", 10.0)],
     "refresh_seconds": [("0.5", 0.5)],
     "drain_seconds": [("60", 60.0)],
     "max_body_bytes": [("1024", 1024), ("1000000000000", 10**12)],
     "max_image_pixels": [("1", 1), (str(MOST_PIXELS), MOST_PIXELS)],
     "max_images": [("1", 1), ("4096", 4096)],
+    "max_batch": [("1", 1), ("4096", 4096)],
+    "cache_answers": [("0", 0), ("100000", 100_000)],
+    "api_keys_file": [("keys.json", Path("keys.json")), ("~/k", Path.home() / "k")],
+    "rate": [("0", 0.0), ("2.5", 2.5), ("10000", 10_000.0)],
+    "cors_origins": [
+        ("*", ("*",)),
+        ("https://a.example, http://[::1]:3000", ("https://a.example", "http://[::1]:3000")),
+        ("capacitor://localhost", ("capacitor://localhost",)),
+    ],
+    "hsts_seconds": [("0", 0), ("31536000", 31_536_000)],
     "models_dir": [("/srv/models", Path("/srv/models")), ("~/models", Path.home() / "models")],
     "runs_dir": [("some where", Path("some where")), ("~/runs", Path.home() / "runs")],
     "cache_dir": [("/tmp/c", Path("/tmp/c")), ("~/c", Path.home() / "c")],
@@ -40,16 +62,30 @@ BAD: dict[str, list[str]] = {
     "port": ["-1", "65536", "http", "80.5", "0x50", "true", "1,000"],
     "workers": ["0", "-2", "4097", "many"],
     "threads": ["0", "4097"],
+    "max_waiting": ["-1", "65537"],
+    "max_connections": ["0"],
+    "max_buffered_bytes": ["1023"],
+    "body_seconds": ["0", "-3"],
+    "drain_delay_seconds": ["-1", "soon"],
     "timeout_seconds": ["0", "-1", "86401", "nan", "inf", "10s"],
     "refresh_seconds": ["0", "soon"],
     "drain_seconds": ["0", "1 2"],
     "max_body_bytes": ["1023", "32MB"],
     "max_image_pixels": ["0", str(MOST_PIXELS + 1)],
     "max_images": ["0", "4097"],
+    "max_batch": ["0", "4097"],
+    "cache_answers": ["-1", "many"],
+    "rate": ["-1", "10001", "nan", "often"],
+    "cors_origins": ["shop.example", "https://shop.example/", "https://Shop.example", "null"],
+    "hsts_seconds": ["-1", "1.5", "63072001"],
     "models_dir": ["~no-such-user-here/models"],
     "cache_dir": ["~no-such-user-here/cache"],
 }
 FIELDS = [field.name for field in dataclasses.fields(Settings)]
+
+
+# They are only good together; see test_files_of_tls.
+TOGETHER = {"model_server_certificate", "model_server_key"}
 
 
 def variable(field: str) -> str:
@@ -57,7 +93,7 @@ def variable(field: str) -> str:
 
 
 def test_the_tables_above_cover_every_field() -> None:
-    assert set(GOOD) == set(FIELDS)
+    assert set(GOOD) | TOGETHER == set(FIELDS)
     numbers = {
         item.name for item in dataclasses.fields(Settings) if isinstance(item.default, int | float)
     }
@@ -91,6 +127,35 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
     lines = str(caught.value).splitlines()
     order = [variable(field) for field in FIELDS if field in BAD]
     assert [line.partition("=")[0] for line in lines] == order
+
+
+def test_files_of_tls() -> None:
+    names = ("LINCE_MODEL_SERVER_CA", "LINCE_MODEL_SERVER_CERTIFICATE", "LINCE_MODEL_SERVER_KEY")
+    environment = {name: f"{number}.pem" for number, name in enumerate(names)}
+    settings = Settings.from_environment(environment)
+    assert settings.model_server_key == Path("2.pem")
+    for name in names:
+        rest = {other: text for other, text in environment.items() if other != name}
+        with pytest.raises(SettingsError, match="CERTIFICATE and LINCE_MODEL_SERVER_KEY go to"):
+            Settings.from_environment(rest)
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "problem"),
+    [
+        ("default_model", "owls", "it is not in LINCE_MODELS"),
+        ("canary", "owls=canary:5", "owls is not in LINCE_MODELS"),
+        ("canary", "cats=canary:5,cats=other:5", "cats has one already"),
+        ("canary", "cats", "'cats' has not the form model=label:percent"),
+        ("canary", "cats=can-ary:5", "has not the form model=label:percent"),
+        ("canary", "cats=canary:-5", "has not the form model=label:percent"),
+        ("canary", "cats=canary:101", "'cats=canary:101' is more than 100 percent"),
+    ],
+)
+def test_what_is_said_of_models(field: str, text: str, problem: str) -> None:
+    environment = {"LINCE_MODELS": "cats,dogs", variable(field): text}
+    with pytest.raises(SettingsError, match=rf"^{variable(field)}={re.escape(text)}: .*{problem}$"):
+        Settings.from_environment(environment)
 
 
 def test_defaults() -> None:

@@ -3,7 +3,6 @@
 import re
 import subprocess
 import sys
-import tomllib
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 from yamllint import linter
 from yamllint.config import YamlLintConfig
 
+from client.gateway.version import VERSION
 from contract.settings import PREFIX, Settings
 from server.model_server.flags import IGNORED, Options
 from tests.deploy.quantities import to_bytes, to_cpus
@@ -133,14 +133,13 @@ def test_flags_are_the_same_here_and_there(
 def test_images_are_the_same_and_pinned(
     root: Path, compose: dict[str, Any], deployments: dict[str, Any]
 ) -> None:
-    version = tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"]
     dockerfile = (root / "docker" / "gateway.Dockerfile").read_text()
     services = compose["services"]
     chosen = {name: _default(service["image"]) for name, service in services.items()}
     for name, template in deployments.items():
         assert template["spec"]["containers"][0]["image"] == chosen[name]
-    assert chosen["gateway"] == f"lince-gateway:{version}"
-    assert f"ARG VERSION={version}\n" in dockerfile
+    assert chosen["gateway"] == f"lince-gateway:{VERSION}"
+    assert f"ARG VERSION={VERSION}\n" in dockerfile
     base = _default(services["gateway"]["build"]["args"]["BASE_IMAGE"])
     assert f"ARG BASE_IMAGE={base}\n" in dockerfile
     for image in [*chosen.values(), base]:

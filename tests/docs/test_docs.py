@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import lince
+from client import API_KEY_VARIABLE
 from contract.settings import Settings
 from docs.generate import TABLES, with_table
 from server.app import create_app
@@ -43,7 +44,7 @@ def test_verbs_and_variables_exist(page: Path) -> None:
     text = page.read_text()
     for verb in re.findall(r"(?:^|[`/] ?)lince ([a-z][a-z-]+)", text, re.MULTILINE):
         assert verb in lince.cli.commands, verb
-    known = {f"LINCE_{name.upper()}" for name in Settings.__dataclass_fields__}
+    known = {f"LINCE_{name.upper()}" for name in Settings.__dataclass_fields__} | {API_KEY_VARIABLE}
     for variable in re.findall(r"\bLINCE_[A-Z_]*[A-Z]", text):
         assert variable in known, variable
 
@@ -65,12 +66,10 @@ def test_every_route_is_documented() -> None:
 def test_every_metric_is_documented() -> None:
     from server import metrics
 
-    page = (ROOT / "docs" / "http-api.md").read_text()
-    collectors = [value for name, value in vars(metrics).items() if name.isupper()]
-    names = [item._name for item in collectors if hasattr(item, "_name")]
-    assert len(names) == 8
-    for name in names:
-        assert re.search(rf"`{name}(_total)?`", page), name
+    page = (ROOT / "docs" / "observability.md").read_text()
+    documented = dict(re.findall(r"^\| `(lince_[a-z_]+)` \| ([^|]*) ?\|", page, re.MULTILINE))
+    expected = {row.name: ", ".join(row.labels) for row in metrics.table()}
+    assert {name: labels.strip() for name, labels in documented.items()} == expected
 
 
 def test_every_dependency_has_its_reason() -> None:

@@ -3,9 +3,11 @@
 import io
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
@@ -35,6 +37,15 @@ def file_of(image: Image.Image, kind: str = "PNG") -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, kind)
     return buffer.getvalue()
+
+
+def run_session(folder: Path, signature: str, alias: str, value: Any) -> dict[str, np.ndarray]:
+    """Runs a signature as TensorFlow Serving does: restored into the session of a graph."""
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        graph = tf.compat.v1.saved_model.load(session, ["serve"], str(folder))
+        chosen = graph.signature_def[signature]
+        fetches = {name: info.name for name, info in chosen.outputs.items()}
+        return session.run(fetches, {chosen.inputs[alias].name: value})
 
 
 def make_run(

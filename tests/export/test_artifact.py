@@ -10,18 +10,21 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from sklearn import metrics
 from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 
 from contract import manifest as manifests
+from contract.distribution import measure
 from contract.errors import RunFolderError
 from contract.pixels import decode, to_pixels
 from contract.run_folder import RunFolder
+from export import reference
 from export.artifact import export
 from export.errors import ModelNameError
 from tests.export.conftest import Exported
-from tests.export.helpers import KERAS_AND_NUMPY, file_of, photographs
+from tests.export.helpers import KERAS_AND_NUMPY, file_of, photographs, run_session
 
 pytestmark = pytest.mark.filterwarnings(KERAS_AND_NUMPY)
 
@@ -46,6 +49,10 @@ def meta_graph(exported: Exported) -> Any:
     return graph
 
 
+#: As large as the last convolution's output.
+MAPS = {"digits-cnn": (-1, 11, 11), "flowers-cnn": (-1, 45, 45)}
+
+
 def test_the_signatures_are_those_of_the_design(exported: Exported) -> None:
     spec = exported.run.manifest().input
     assert spec is not None
@@ -55,6 +62,7 @@ def test_the_signatures_are_those_of_the_design(exported: Exported) -> None:
     expected = {
         "serving_default": ([pixels], [answer]),
         "encoded": ([("images", "DT_STRING", (-1,))], [answer]),
+        "explain": ([pixels], [("heatmap", "DT_FLOAT", MAPS[exported.version.name]), answer]),
         "describe": ([("query", "DT_STRING", (-1,))], [("manifest", "DT_STRING", (-1,))]),
     }
 
@@ -70,7 +78,7 @@ def test_the_signatures_are_those_of_the_design(exported: Exported) -> None:
 
     graph = meta_graph(exported)
     found = {
-        name: (shown(signature.inputs), shown(signature.outputs))
+        name: (shown(signature.inputs), sorted(shown(signature.outputs)))
         for name, signature in graph.signature_def.items()
         if not name.startswith("__")
     }
@@ -91,15 +99,6 @@ def test_rows_are_probabilities_and_as_keras_says(exported: Exported, rows: int)
 
 def test_the_pictures_of_these_tests_get_different_answers(exported: Exported) -> None:
     assert np.ptp(exported.run.outputs(), axis=0).max() > 0.01
-
-
-def run_session(folder: Path, signature: str, alias: str, value: Any) -> dict[str, np.ndarray]:
-    """Runs a signature as TensorFlow Serving does: restored into the session of a graph."""
-    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-        graph = tf.compat.v1.saved_model.load(session, ["serve"], str(folder))
-        chosen = graph.signature_def[signature]
-        fetches = {name: info.name for name, info in chosen.outputs.items()}
-        return session.run(fetches, {chosen.inputs[alias].name: value})
 
 
 @pytest.mark.filterwarnings("ignore:.*deprecat.*:DeprecationWarning")  # the way is an old one
@@ -131,7 +130,41 @@ def test_the_manifest_is_the_runs_with_the_deviation(exported: Exported) -> None
     assert manifest.encoded.images == len(exported.run.samples())
     assert 0 <= manifest.encoded.mean_probability <= manifest.encoded.max_probability < 0.1
     assert manifest.encoded.changed_labels <= manifest.encoded.images
-    assert replace(manifest, encoded=None) == exported.run.manifest()
+    of_export = ["encoded", "explanation", "confusion_matrix", "reference_distribution"]
+    assert replace(manifest, **dict.fromkeys(of_export)) == exported.run.manifest()
+
+
+def test_the_manifest_has_the_test_sets_confusions(exported: Exported) -> None:
+    manifest = exported.version.manifest
+    assert manifest is not None
+    _, targets = exported.run.test_set()
+    expected = metrics.confusion_matrix(
+        targets, exported.run.outputs().argmax(axis=1), labels=range(manifest.classes)
+    )
+    assert manifest.confusion_matrix == tuple(map(tuple, expected.tolist()))
+
+
+def test_the_manifest_has_what_is_usual(exported: Exported) -> None:
+    manifest = exported.version.manifest
+    assert manifest is not None
+    assert manifest.reference_distribution is not None
+    images, _ = exported.run.test_set()
+    expected = measure(exported.run.outputs(), np.asarray(images))
+    assert manifest.reference_distribution.test == expected
+    assert expected.images == len(images)
+
+
+def test_the_manifest_stays_small(exported: Exported) -> None:
+    assert (exported.version.folder / manifests.FILE).stat().st_size < 8192
+
+
+def test_many_classes_have_no_confusion_matrix(
+    grey: Exported, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reference, "MOST_CLASSES", 9)
+    manifest = reference.with_reference(grey.run.manifest(), grey.run)
+    assert manifest.confusion_matrix is None
+    assert manifest.reference_distribution is not None
 
 
 MODES = {
@@ -181,7 +214,7 @@ def test_the_warmup_file_has_a_request_for_every_batch_size(exported: Exported) 
     assert {request.model_spec.name for request in requests} == {exported.version.name}
     assert [request.model_spec.signature_name for request in requests] == ["describe"] + [
         "serving_default"
-    ] * 6
+    ] * 6 + ["explain"]
     model = exported.loaded
     sizes = []
     for request in requests:
@@ -189,7 +222,7 @@ def test_the_warmup_file_has_a_request_for_every_batch_size(exported: Exported) 
         value = tf.make_ndarray(request.inputs[alias])
         sizes.append(len(value))
         model.signatures[request.model_spec.signature_name](**{alias: tf.constant(value)})
-    assert sizes == [1, 1, 2, 4, 8, 16, 32]
+    assert sizes == [1, 1, 2, 4, 8, 16, 32, 1]
 
 
 def test_nothing_of_keras_or_of_an_optimizer_is_in_it(exported: Exported) -> None:

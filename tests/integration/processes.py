@@ -107,14 +107,14 @@ def started(command: Sequence[str], log: Path, **variables: str) -> Iterator[Run
 
 @contextmanager
 def model_server(
-    models: Path, names: Sequence[str], scratch: Path, *more: str
+    models: Path, names: Sequence[str], scratch: Path, *more: str, port: int | None = None
 ) -> Iterator[tuple[Running, str]]:
     """The model server under test, with more flags; gives it and its address."""
     from server.up import model_config
 
     config = scratch / "models.config"
     config.write_text(model_config(models, names))
-    port, program = free_port(), program_under_test()
+    port, program = port or free_port(), program_under_test()
     command = (*LINCE, "model-server") if program == "embedded" else (program,)
     flags = (f"--model_config_file={config}", f"--port={port}", "--max_num_load_retries=0")
     flags += ("--file_system_poll_wait_seconds=1", *more)

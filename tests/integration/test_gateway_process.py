@@ -51,7 +51,7 @@ def test_the_application_imports_no_tensorflow() -> None:
         "from contract.settings import Settings\n"
         "from server.app import create_app\n"
         "create_app(Settings(models=('m',), model_server='127.0.0.1:1'))\n"
-        "import server.gateway, server.up, client, client.score, lince\n"
+        "import server.gateway, server.up, client, client.scoring.over_grpc, client.scoring.over_http, lince\n"
         "bad = [m for m in sys.modules if m.split('.')[0] in"
         " ('tensorflow', 'keras', 'tensorflow_serving', 'sklearn', 'training')]\n"
         "sys.exit(', '.join(bad) or 0)"

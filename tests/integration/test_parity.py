@@ -22,8 +22,8 @@ def probabilities(client: Client, images: list[Path | bytes], run: RunFolder) ->
     manifest = run.manifest()
     rows = []
     for image in images:
-        answer = client.classify([image], manifest.recipe, top_k=manifest.classes)
-        by_label = {entry.label: entry.probability for entry in answer.results[0].top_k}
+        answer = client.classify(image, manifest.recipe, top_k=manifest.classes)
+        by_label = {entry.label: entry.probability for entry in answer.top_k}
         rows.append([by_label[label] for label in manifest.labels])
     return np.array(rows)
 

@@ -23,11 +23,11 @@ def ask(url: str, stop: threading.Event, seen: list[tuple[str, set[str]]], failu
     with Client(url, timeout=60) as client:
         while not stop.is_set():
             try:
-                answer = client.classify([next(images)], "model", top_k=9)
+                answer = client.classify(next(images), "model", top_k=9)
             except Exception as error:
                 failures.append(error)
                 return
-            labels = {entry.label for entry in answer.results[0].top_k}
+            labels = {entry.label for entry in answer.top_k}
             seen.append((answer.version, labels))
 
 

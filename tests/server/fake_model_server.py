@@ -25,14 +25,26 @@ class FakeModelServer:
         fail: the status that every call is answered with, instead of an answer.
         delay: seconds before a prediction is answered.
         wrong: one of "rows", "classes", "nan", "text", "version", "missing", "manifest".
-        calls: (model, version, signature, shape of the images) of each prediction.
+        fail_next: the statuses of the next predictions, which are then answered again.
+        labels: model → label → the version that it points to.
+        most_rows: larger batches are refused; None takes any.
+        foreign: the `serving_default` of all models, which then have no `describe`.
+        calls: (model, version or label, signature, shape of the images) of each prediction.
+        patience: for each prediction the seconds that its caller would wait.
+        metadata: for each prediction what else its caller told.
     """
 
     models: dict[str, dict[int, Manifest]]
     fail: grpc.StatusCode | None = None
     delay: float = 0.0
     wrong: str | None = None
-    calls: list[tuple[str, int | None, str, tuple[int, ...]]] = field(default_factory=list)
+    fail_next: list[grpc.StatusCode] = field(default_factory=list)
+    patience: list[float] = field(default_factory=list)
+    metadata: list[dict[str, str]] = field(default_factory=list)
+    labels: dict[str, dict[str, int]] = field(default_factory=dict)
+    most_rows: int | None = None
+    foreign: pb.SignatureDef | None = None
+    calls: list[tuple[str, int | str | None, str, tuple[int, ...]]] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
     port: int = 0
 
@@ -42,20 +54,24 @@ class FakeModelServer:
 
     def predict(self, request: pb.PredictRequest, context: grpc.ServicerContext) -> object:
         spec = request.model_spec
-        asked = spec.version.value if spec.HasField("version") else None
-        images = to_array(request.inputs["images"]) if "images" in request.inputs else np.zeros(0)
+        asked = asked_version(spec)
+        name = next(iter(self.foreign.inputs)) if self.foreign else "images"
+        images = to_array(request.inputs[name]) if name in request.inputs else np.zeros(0)
         with self.lock:
             self.calls.append((spec.name, asked, spec.signature_name, images.shape))
+            self.patience.append(context.time_remaining())
+            self.metadata.append(dict(context.invocation_metadata()))
             versions = dict(self.models.get(spec.name, {}))
-        if self.fail is not None:
-            context.abort(self.fail, "the fake fails")
-        number = asked if asked is not None else max(versions, default=-1)
-        if number not in versions:
-            context.abort(grpc.StatusCode.NOT_FOUND, f"Servable not found for request: {number}")
+            failure = self.fail_next.pop(0) if self.fail_next else self.fail
+        if failure is not None:
+            context.abort(failure, "the fake fails")
+        number = self._number(spec, versions, context)
         manifest = versions[number]
         response = pb.PredictResponse()
         response.model_spec.name = spec.name
         response.model_spec.version.value = number + (self.wrong == "version")
+        if spec.signature_name == "describe" and self.foreign is not None:
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, 'key "describe" not found.')
         if spec.signature_name == "describe":
             text = b"{}" if self.wrong == "manifest" else manifests.encode(manifest)
             response.outputs["manifest"].CopyFrom(to_tensor(np.array([text], object)))
@@ -63,15 +79,65 @@ class FakeModelServer:
         time.sleep(self.delay)
         assert manifest.input is not None
         wanted = (manifest.input.height, manifest.input.width, manifest.input.channels)
-        if images.shape[1:] != wanted or images.dtype != np.uint8:
+        dtype = np.float32 if self._wants_floats(name) else np.uint8
+        fits = all(
+            size == (want or size) for size, want in zip(images.shape[1:], wanted, strict=False)
+        )
+        if images.ndim != 4 or not fits or images.dtype != dtype:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the fake wants another shape")
+        if self.most_rows is not None and len(images) > self.most_rows:
+            most = f"larger than maximum input batch size {self.most_rows}"
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"Task size {len(images)} is {most}")
         probabilities = self._probabilities(images, manifest)
+        if spec.signature_name == "explain":
+            if manifest.explanation is None:
+                context.abort(grpc.StatusCode.FAILED_PRECONDITION, "no such signature")
+            heatmap = self._heatmaps(images)
+            response.outputs["heatmap"].CopyFrom(to_tensor(heatmap))
         if self.wrong == "text":
             probabilities = np.full(probabilities.shape, b"0.5", object)
-        response.outputs["probabilities"].CopyFrom(to_tensor(probabilities))
+        output = next(iter(self.foreign.outputs)) if self.foreign else "probabilities"
+        response.outputs[output].CopyFrom(to_tensor(probabilities))
         if self.wrong == "missing":
             response.outputs.clear()
         return response
+
+    def _heatmaps(self, images: np.ndarray) -> np.ndarray:
+        """Brightness by quarters of height and width: bright is what counts."""
+        blocks = images.reshape(len(images), 2, images.shape[1] // 2, 2, -1)
+        heatmap = (blocks.mean(axis=(2, 4)) / 255).astype(np.float32)
+        return np.full_like(heatmap, np.nan) if self.wrong == "nan" else heatmap
+
+    def _number(
+        self, spec: pb.ModelSpec, versions: dict[int, Manifest], context: grpc.ServicerContext
+    ) -> int:
+        asked = asked_version(spec)
+        if isinstance(asked, str):
+            labels = self.labels.get(spec.name, {})
+            if asked not in labels:
+                text = f"Unrecognized servable version label: {asked}"
+                context.abort(grpc.StatusCode.INVALID_ARGUMENT, text)
+            asked = labels[asked]
+        number = asked if asked is not None else max(versions, default=-1)
+        if number not in versions:
+            context.abort(grpc.StatusCode.NOT_FOUND, f"Servable not found for request: {number}")
+        return number
+
+    def _wants_floats(self, name: str) -> bool:
+        return self.foreign is not None and self.foreign.inputs[name].dtype == pb.DT_FLOAT
+
+    def metadata(
+        self, request: pb.GetModelMetadataRequest, context: grpc.ServicerContext
+    ) -> object:
+        versions = self.models.get(request.model_spec.name, {})
+        answer = pb.GetModelMetadataResponse()
+        answer.model_spec.name = request.model_spec.name
+        answer.model_spec.version.value = self._number(request.model_spec, versions, context)
+        signatures = pb.SignatureDefMap()
+        if self.foreign is not None:
+            signatures.signature_def["serving_default"].CopyFrom(self.foreign)
+        answer.metadata["signature_def"].value = signatures.SerializeToString()
+        return answer
 
     def _probabilities(self, images: np.ndarray, manifest: Manifest) -> np.ndarray:
         """The class is the mean brightness, from dark to light."""
@@ -99,12 +165,23 @@ class FakeModelServer:
         return answer
 
 
+def asked_version(spec: pb.ModelSpec) -> int | str | None:
+    """The version that a call names, by number or by label; None: whichever is the newest."""
+    if spec.version_label:
+        return spec.version_label
+    return spec.version.value if spec.HasField("version") else None
+
+
 @contextmanager
 def running(fake: FakeModelServer) -> Iterator[FakeModelServer]:
     """Serves the fake on a free loopback port."""
     server = grpc.server(ThreadPoolExecutor(16))
     methods = {
         ("tensorflow.serving.PredictionService", "Predict"): (fake.predict, pb.PredictRequest),
+        ("tensorflow.serving.PredictionService", "GetModelMetadata"): (
+            fake.metadata,
+            pb.GetModelMetadataRequest,
+        ),
         ("tensorflow.serving.ModelService", "GetModelStatus"): (
             fake.status,
             pb.GetModelStatusRequest,

@@ -1,0 +1,130 @@
+"""Decoding in processes of its own, and what runs in them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from client.scoring.contents import Content, StorageAwayError, UnreadableError
+from client.scoring.transport import Again, Failed
+from contract.errors import ImageError
+from contract.pixels import PixelSpec, decode
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """The pixels of those pictures that have some, and what is wrong with the others.
+
+    Attributes:
+        places: of the pictures in `pixels`, among all that were given.
+        pixels: uint8 [N, H, W, C], or None if there are none.
+        wrong: place → why there are no pixels.
+    """
+
+    places: list[int]
+    pixels: NDArray[np.uint8] | None
+    wrong: dict[int, Failed | Again]
+
+
+class Decoders:
+    """A pool of decoding processes; one that dies is replaced. Safe for threads.
+
+    Args:
+        processes: how many.
+    """
+
+    def __init__(self, processes: int) -> None:
+        self._processes = processes
+        self._lock = threading.Lock()
+        self._pool = self._new_pool()
+
+    def decode(self, contents: Sequence[Content], spec: PixelSpec) -> Decoded:
+        """Reads and decodes pictures.
+
+        A picture on which a process dies, by its decoder's fault or for lack of memory, is told
+        from the others: each is given to a process alone, and fails if that dies twice.
+        """
+        try:
+            return self._decode(contents, spec)
+        except BrokenProcessPool:
+            return _joined([self._alone(content, spec) for content in contents])
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _alone(self, content: Content, spec: PixelSpec) -> Decoded:
+        with self._lock:  # else another's picture takes the blame
+            for _ in range(2):
+                with self._new_pool(1) as pool:
+                    try:
+                        return pool.submit(decode_all, [content], spec).result()
+                    except BrokenProcessPool:
+                        continue
+        return Decoded([], None, {0: Failed("the decoder's process died of it")})
+
+    def _decode(self, contents: Sequence[Content], spec: PixelSpec) -> Decoded:
+        pool = self._pool
+        try:
+            return pool.submit(decode_all, list(contents), spec).result()
+        except BrokenProcessPool:
+            with self._lock:
+                if pool is self._pool:
+                    self._pool = self._new_pool()
+            raise
+
+    def _new_pool(self, processes: int | None = None) -> ProcessPoolExecutor:
+        # Spawned: gRPC's threads do not survive a fork.
+        return ProcessPoolExecutor(
+            processes or self._processes, multiprocessing.get_context("spawn"), _begin
+        )
+
+
+def _begin() -> None:
+    """In each process: Ctrl-C is the parent's, and a parent that is killed takes it along."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
+def decode_all(contents: Sequence[Content], spec: PixelSpec) -> Decoded:
+    """Reads and decodes pictures, in this process."""
+    places: list[int] = []
+    pixels: list[NDArray[np.uint8]] = []
+    wrong: dict[int, Failed | Again] = {}
+    for place, content in enumerate(contents):
+        try:
+            pixels.append(decode(content.read(), spec))
+            places.append(place)
+        except (UnreadableError, ImageError) as error:
+            wrong[place] = Failed(str(error))
+        except StorageAwayError as error:
+            wrong[place] = Again(str(error))
+        except MemoryError:
+            wrong[place] = Again("not enough memory to decode it")
+    return Decoded(places, np.stack(pixels) if pixels else None, wrong)
+
+
+def _joined(parts: Sequence[Decoded]) -> Decoded:
+    """Puts the outcomes of pictures that were decoded one by one together again."""
+    pixels = [part.pixels for part in parts if part.pixels is not None]
+    return Decoded(
+        [place for place, part in enumerate(parts) if part.places],
+        np.concatenate(pixels) if pixels else None,
+        {place: part.wrong[0] for place, part in enumerate(parts) if part.wrong},
+    )

@@ -1,0 +1,44 @@
+"""Signature `explain`: where in a picture its label comes from, by Grad-CAM.
+
+Selvaraju et al. 2017, "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
+Localization", https://arxiv.org/abs/1610.02391: the channels of the last convolution's output,
+each weighted with the mean gradient of the label's logit, added up; what speaks against the label
+is left out.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from export.cut import Cut
+
+
+def explain(cut: Cut, images: tf.TensorSpec) -> Any:
+    """uint8 `images` [N, H, W, C] → float32 `heatmap` [N, h, w] and `probabilities` [N, K].
+
+    A heat map is that of the picture's top label. Its largest value is 1, the top row is the
+    picture's; it is all zero where nothing speaks for the label. A map does not depend on the
+    other pictures of a batch: logits add up, and no layer mixes pictures outside of a fit.
+    """
+
+    @tf.function(input_signature=[images])
+    def call(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        features = cut.below(images)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(features)
+            logits = cut.above(features)
+            # Of equals the first, as everywhere; a maximum's gradient goes to all of them.
+            top = tf.one_hot(tf.argmax(logits, axis=1), tf.shape(logits)[1])
+            score = tf.reduce_sum(logits * top)
+        gradient = tape.gradient(score, features)
+        weights = tf.reduce_mean(gradient, axis=(1, 2), keepdims=True)
+        evidence = tf.nn.relu(tf.reduce_sum(weights * features, axis=3))
+        largest = tf.reduce_max(evidence, axis=(1, 2), keepdims=True)
+        return {
+            "heatmap": tf.math.divide_no_nan(evidence, largest),
+            "probabilities": tf.nn.softmax(logits),
+        }
+
+    return call

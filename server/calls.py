@@ -1,0 +1,132 @@
+"""One call of the model server: its deadline, its repeats, the breaker, its figures."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+
+from server import metrics, tracing
+from server.breaker import Breaker
+from server.deadline import Deadline
+from server.problems import (
+    BAD_MODEL_ANSWER,
+    NOT_A_CLASSIFIER,
+    TIMEOUT,
+    UNAVAILABLE,
+    BatchTooLargeError,
+    Problem,
+    UnknownLabelError,
+    VersionGoneError,
+)
+
+_MOST_TRIES = 3
+_FIRST_PAUSE_SECONDS = 0.05
+
+#: A call that had this long and was not answered says something about the model server; one that
+#: had less, about its caller's patience.
+_PATIENCE_SECONDS = 1.0
+
+# TensorFlow Serving's texts, where its status alone doesn't tell.
+_UNKNOWN_LABEL = "Unrecognized servable version label"
+_TOO_LARGE = re.compile(r"larger than maximum input batch size ([0-9]{1,9})")
+
+
+class Calls:
+    """Calls the model server; safe for threads.
+
+    What could not be delivered (UNAVAILABLE) is tried again, on another replica where there are
+    several, within the deadline.
+    """
+
+    def __init__(self) -> None:
+        self._breakers: dict[str, Breaker] = {}
+
+    def __call__(
+        self, method: Callable[..., Any], request: Any, model: str, deadline: Deadline
+    ) -> Any:
+        """Calls a method and returns its answer.
+
+        Raises:
+            VersionGoneError: NOT_FOUND.
+            UnknownLabelError, BatchTooLargeError: INVALID_ARGUMENT with TensorFlow Serving's text.
+            Problem: everything else that isn't an answer.
+        """
+        breaker = self._breakers.setdefault(model, Breaker(model))
+        for tries in itertools.count(1):
+            breaker.check()
+            seconds, since = deadline.left(), time.perf_counter()
+            try:
+                answer = method(request, timeout=seconds, metadata=tracing.metadata())
+            except grpc.RpcError as error:
+                _count(request, error.code(), since)
+                _note(breaker, error, seconds)
+                metrics.breaker_is(model, breaker.state)
+                pause = _FIRST_PAUSE_SECONDS * 2 ** (tries - 1) * random.uniform(0.5, 1.0)  # noqa: S311
+                if not _worth_a_try(error, tries) or pause >= deadline.left():
+                    raise _translated(error, model) from error
+                metrics.backend_retried(model, "unavailable")
+                time.sleep(pause)
+            else:
+                _count(request, grpc.StatusCode.OK, since)
+                breaker.succeeded()
+                metrics.breaker_is(model, breaker.state)
+                return answer
+        raise AssertionError("not reached")
+
+
+def _count(request: Any, code: grpc.StatusCode, since: float) -> None:
+    spec = request.model_spec
+    number = spec.version.value if spec.HasField("version") else None
+    metrics.backend_called(spec.name, number, code.name, time.perf_counter() - since)
+
+
+def _note(breaker: Breaker, error: grpc.RpcError, seconds: float) -> None:
+    code = error.code()
+    if code is grpc.StatusCode.UNAVAILABLE and not _is_busy(error):
+        breaker.failed()
+    elif code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        if seconds >= _PATIENCE_SECONDS:
+            breaker.failed()
+    else:
+        breaker.succeeded()
+
+
+def _worth_a_try(error: grpc.RpcError, tries: int) -> bool:
+    return error.code() is grpc.StatusCode.UNAVAILABLE and tries < _MOST_TRIES
+
+
+def _is_busy(error: grpc.RpcError) -> bool:
+    """Whether a full batching queue refused the call: the model server is well, and has work."""
+    return "batch scheduling queue" in (error.details() or "")
+
+
+def _translated(error: grpc.RpcError, model: str) -> Exception:
+    code = error.code()
+    if code is grpc.StatusCode.NOT_FOUND:
+        return VersionGoneError(model)
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return Problem(TIMEOUT, f"model {model} did not answer in time")
+    if code in (
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+    ):
+        return Problem(UNAVAILABLE, f"the model server of {model} can't be reached or is busy")
+    if code is grpc.StatusCode.FAILED_PRECONDITION:
+        return Problem(
+            NOT_A_CLASSIFIER, f"model {model} has not the signatures of an image classifier"
+        )
+    if code is grpc.StatusCode.INVALID_ARGUMENT:
+        details = error.details() or ""
+        if _UNKNOWN_LABEL in details:
+            return UnknownLabelError(model)
+        most = _TOO_LARGE.search(details)
+        if most and int(most[1]) > 0:
+            return BatchTooLargeError(int(most[1]))
+    return Problem(BAD_MODEL_ANSWER, f"the model server refused a call of {model}: {code.name}")

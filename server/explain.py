@@ -1,0 +1,108 @@
+"""What in an image spoke for its label: heat maps from the signature `explain`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from server import timing
+from server.backend import Backend
+from server.catalog import Catalog, Choice, Found
+from server.deadline import Deadline
+from server.decoding import Picture, Source, decode_all
+from server.one_version import by_one_version
+from server.problems import BAD_MODEL_ANSWER, NOT_A_CLASSIFIER, NOT_EXPLAINABLE, Problem
+from server.served import ServedVersion
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why an image was classified as it was.
+
+    Attributes:
+        label: the most probable class.
+        probability: of it.
+        heatmap: float32 [h, w] from 0 to 1, of the whole upright image.
+    """
+
+    label: str
+    probability: float
+    heatmap: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Explained:
+    """The version that answered, and for each image its explanation or its problem."""
+
+    found: Found
+    results: list[Explanation | Problem]
+
+
+def explain(
+    catalog: Catalog,
+    backend: Backend,
+    images: Sequence[Source],
+    choice: Choice,
+    deadline: Deadline,
+    *,
+    max_pixels: int,
+) -> Explained:
+    """Explains images by the version that is meant.
+
+    Raises:
+        Problem: of the whole request; an image's own problem is in its result.
+    """
+    made: dict[str, list[Picture | Problem]] = {}
+
+    def call(found: Found) -> Explained:
+        version = found.version
+        _check(version)
+        spec = version.pixels
+        if spec.fingerprint not in made:
+            made[spec.fingerprint] = decode_all(images, spec, max_pixels, deadline)
+        with timing.stage("predict"):
+            results = [
+                each
+                if isinstance(each, Problem)
+                else _explanation(backend, version, each.pixels, deadline)
+                for each in made[spec.fingerprint]
+            ]
+        return Explained(found, results)
+
+    return by_one_version(catalog, choice, catalog.find(choice, deadline), deadline, call)
+
+
+def _check(version: ServedVersion) -> None:
+    version.classifier  # noqa: B018 - raises its own problem
+    if version.manifest is None or version.manifest.explanation is None:
+        raise _not_explainable(version)
+
+
+def _not_explainable(version: ServedVersion) -> Problem:
+    return Problem(
+        NOT_EXPLAINABLE,
+        f"model {version.model}, version {version.number} has no signature `explain`",
+    )
+
+
+def _explanation(
+    backend: Backend, version: ServedVersion, pixels: NDArray[np.uint8], deadline: Deadline
+) -> Explanation:
+    # One image a call: the gradients of a batch would take the model server's memory for it.
+    try:
+        heatmaps, probabilities = backend.explain(
+            version.model, version.number, pixels[np.newaxis], deadline
+        )
+    except Problem as problem:
+        if problem.kind is NOT_A_CLASSIFIER:  # the signature is missing in spite of the manifest
+            raise _not_explainable(version) from problem
+        raise
+    labels = version.names(probabilities.shape[1])
+    sound = np.isfinite(heatmaps).all() and np.isfinite(probabilities).all()
+    if len(labels) != probabilities.shape[1] or not sound:
+        raise Problem(BAD_MODEL_ANSWER, f"model {version.model} answered no explanation")
+    top = int(probabilities[0].argmax())
+    return Explanation(labels[top], float(probabilities[0, top]), np.clip(heatmaps[0], 0.0, 1.0))

@@ -1,0 +1,179 @@
+"""The HTTP front of a gateway process: it reads requests whole before a thread works on them.
+
+Thousands of callers may trickle their bodies here without holding anybody up: only a request that
+is there as a whole gets a place among those in hand, and there are only so many places. The
+application behind is an ordinary WSGI application, run in threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from contract.settings import Settings
+from server import bookkeeping, metrics, tracing
+from server.admission import Room
+from server.answers import problem_answer
+from server.arrival import KEY, Arrival
+from server.deadline import HEADER, Deadline, asked_seconds
+from server.problems import (
+    BAD_BODY,
+    BODY_TOO_LARGE,
+    BODY_TOO_SLOW,
+    INTERNAL_ERROR,
+    Problem,
+)
+from server.security.answer_headers import AnswerHeaders
+from server.security.guard import CALLER, Guard
+from server.wsgi_call import Answer, App, Request, call, environ
+
+_log = logging.getLogger(__name__)
+
+_PROBLEM = "application/problem+json"
+_WITHOUT_BODY = ("GET", "HEAD", "OPTIONS")
+# Probes, figures and pages don't wait behind pictures.
+_CONTROL_THREADS = 2
+
+
+class Front:
+    """An RSGI application (granian's interface) around a WSGI one.
+
+    Args:
+        app: the gateway's application.
+        settings: the limits.
+        stopping: whether the gateway is about to stop; then callers are asked to connect anew,
+            which leads them to another one.
+        guard: checks callers before their bodies are read; None leaves it to the application.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        settings: Settings,
+        stopping: Callable[[], bool],
+        guard: Guard | None = None,
+    ) -> None:
+        self._app = app
+        self._guard = guard
+        self._safety = AnswerHeaders(settings)
+        self._settings = settings
+        self._stopping = stopping
+        self._places = Room(settings.threads + settings.max_waiting, "requests")
+        self._bytes = Room(settings.max_buffered_bytes, "bytes of request bodies")
+        self._workers = ThreadPoolExecutor(settings.threads, thread_name_prefix="worker")
+        self._control = ThreadPoolExecutor(_CONTROL_THREADS, thread_name_prefix="control")
+
+    async def __rsgi__(self, scope: Any, proto: Any) -> None:
+        head = time.perf_counter()
+        try:
+            answer = await self._answer(scope, proto, head)
+        except Problem as problem:
+            request_id = bookkeeping.request_id(scope.headers.get("x-request-id"))
+            share = self._settings.access_log
+            bookkeeping.refused(scope.method, request_id, head, problem, share)
+            answer = self._refusal(problem, scope)
+            answer.headers.append(("x-request-id", request_id))
+        except Exception:
+            _log.exception("a request failed before the application had it")
+            answer = self._refusal(Problem(INTERNAL_ERROR, "an unexpected error"), scope)
+        headers = answer.headers
+        if self._stopping():
+            headers = [*headers, ("connection", "close")]
+        proto.response_bytes(answer.status, headers, answer.body)
+
+    def _refusal(self, problem: Problem, scope: Any) -> Answer:
+        answer = problem_answer(problem, scope.path)
+        origin = scope.headers.get("origin")
+        answer.headers.extend(self._safety.of(scope.method, _PROBLEM, origin))
+        return answer
+
+    async def _answer(self, scope: Any, proto: Any, head: float) -> Answer:
+        more: dict[str, Any] = {}
+        if self._guard is not None:
+            more[CALLER] = self._guard.check(scope.headers, scope.path, scope.method)
+        asked = Deadline.after(asked_seconds(scope.headers.get(HEADER.lower())))
+        if scope.method in _WITHOUT_BODY:
+            return await self._run(self._control, _request(scope, b""), asked, head, more)
+        declared = self._declared_length(scope)
+        with self._bytes.taking(declared) as take:
+            body = await self._read(proto, declared, take, asked)
+            with self._places.taking(1):
+                return await self._run(self._workers, _request(scope, body), asked, head, more)
+
+    async def _run(
+        self,
+        pool: ThreadPoolExecutor,
+        request: Request,
+        asked: Deadline,
+        head: float,
+        more: dict[str, Any],
+    ) -> Answer:
+        # The gateway's own limit is for its work; how long a caller sends, another one bounds.
+        own = Deadline.after(self._settings.timeout_seconds)
+        arrival = Arrival(min(asked, own, key=lambda deadline: deadline.at), head)
+        made = environ(request, more | {KEY: arrival})
+        waiting = metrics.Waiting()
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(pool, _begun, waiting, self._app, made)
+        finally:
+            waiting.ends()
+
+    def __rsgi_del__(self, _loop: Any) -> None:
+        tracing.end()
+
+    def _declared_length(self, scope: Any) -> int:
+        """The length that the head tells; 0 if it tells none, as for a chunked body."""
+        length = int(scope.headers.get("content-length", 0))  # the HTTP server checks the number
+        if length > self._settings.max_body_bytes:
+            raise self._too_large()
+        return length
+
+    async def _read(
+        self, proto: Any, declared: int, take: Callable[[int], None], asked: Deadline
+    ) -> bytes:
+        seconds = min(self._settings.body_seconds, asked.left())
+        chunks: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout(seconds):
+                async for chunk in proto:
+                    size += len(chunk)
+                    if size > self._settings.max_body_bytes:
+                        raise self._too_large()
+                    if size > declared:
+                        take(len(chunk))
+                    chunks.append(chunk)
+        except TimeoutError as error:
+            raise Problem(
+                BODY_TOO_SLOW, f"the body was not there after {seconds:.3g} seconds"
+            ) from error
+        except RuntimeError as error:  # granian's, for a caller that went away
+            raise Problem(BAD_BODY, "the body broke off") from error
+        return b"".join(chunks)
+
+    def _too_large(self) -> Problem:
+        most = self._settings.max_body_bytes
+        return Problem(BODY_TOO_LARGE, f"at most {most:,} bytes are allowed")
+
+
+def _begun(waiting: metrics.Waiting, app: App, made: dict[str, Any]) -> Answer:
+    waiting.ends()
+    return call(app, made)
+
+
+def _request(scope: Any, body: bytes) -> Request:
+    return Request(
+        scope.method,
+        scope.path,
+        scope.query_string,
+        scope.scheme,
+        scope.http_version,
+        scope.client,
+        scope.headers.items(),
+        body,
+    )

@@ -1,0 +1,19 @@
+"""`/openapi.json`: what the gateway says of its own API."""
+
+from __future__ import annotations
+
+import msgspec
+from flask import Flask, Response
+
+from server.openapi.document import make_document
+from server.routes.page import StaticFile
+from server.services import Services
+
+
+def add(app: Flask, services: Services) -> None:
+    content = msgspec.json.encode(make_document(services.settings.models))
+    document = StaticFile.of(content, "application/json")
+
+    @app.get("/openapi.json")
+    def openapi() -> Response:
+        return document.response()

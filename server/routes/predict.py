@@ -1,0 +1,27 @@
+"""`:predict`: TensorFlow Serving's REST form and KServe's V1 protocol."""
+
+from __future__ import annotations
+
+from flask import Flask, Response, g, request
+
+from server import bodies, inference, timing, v1_predict
+from server.answers import json_response
+from server.paths import on_models
+from server.services import Services
+
+
+def add(app: Flask, services: Services) -> None:
+    settings = services.settings
+
+    @on_models(app, "predict")
+    def predict(name: str, number: int | None = None, label: str | None = None) -> Response:
+        wanted = inference.choice(name, number, label)
+        spec = services.catalog.find(wanted, g.deadline).version.pixels
+        with timing.stage("read"):
+            # As JSON whatever the Content-Type says, as TensorFlow Serving takes it.
+            instances = v1_predict.read(
+                bodies.content(request), spec, settings.max_images, settings.max_image_pixels
+            )
+        classified = inference.run(services, instances.images, wanted, all_or_nothing=True)
+        with timing.stage("encode"):
+            return json_response(v1_predict.answer(instances, classified.results))

@@ -1,0 +1,97 @@
+"""How long a request was in each of its stages: for the metrics, and for its caller to see."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from flask import Flask, Response, g, has_request_context
+
+from server import metrics, tracing
+
+#: The stages that a caller is shown, in this order; `total` is added.
+SHOWN = ("read", "queue", "decode", "predict")
+
+#: Ends a lap: adds its time to the stage that is named.
+Lap = Callable[[str], None]
+
+
+@dataclass
+class Timing:
+    """The stages of one request.
+
+    Attributes:
+        since: when its head was read, on the clock `time.perf_counter`.
+        seconds: name of a stage → time in it so far.
+    """
+
+    since: float
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def add(self, stage: str, seconds: float) -> None:
+        """Adds time to a stage."""
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+
+    def header(self) -> str:
+        """Returns the value of a Server-Timing header (W3C), milliseconds."""
+        shown = [(name, self.seconds[name]) for name in SHOWN if name in self.seconds]
+        shown.append(("total", time.perf_counter() - self.since))
+        return ", ".join(f"{name};dur={seconds * 1000:.2f}" for name, seconds in shown)
+
+
+def of_request() -> Timing:
+    """Returns the timing of the request in hand."""
+    if "timing" not in g:
+        g.timing = Timing(g.get("since", time.perf_counter()))
+    timing: Timing = g.timing
+    return timing
+
+
+@contextmanager
+def stage(name: str) -> Iterator[None]:
+    """Counts the time of a block as a stage, in the metrics and in the request's timing."""
+    since = time.perf_counter()
+    try:
+        with metrics.stage(name), tracing.span(name):
+            yield
+    finally:
+        if has_request_context():
+            of_request().add(name, time.perf_counter() - since)
+
+
+@contextmanager
+def decoding() -> Iterator[Lap]:
+    """Counts the time of a block as the stages decode and resize, which take turns in it.
+
+    What it gives adds the time since it was called last to one of them. A caller is shown their
+    sum, as `decode`.
+    """
+    seconds = {"decode": 0.0, "resize": 0.0}
+    begun = last = time.perf_counter()
+
+    def lap(name: str) -> None:
+        nonlocal last
+        now = time.perf_counter()
+        seconds[name] += now - last
+        last = now
+
+    try:
+        with tracing.span("decode"):
+            yield lap
+    finally:
+        for name, taken in seconds.items():
+            metrics.took(name, taken)
+        if has_request_context():
+            of_request().add("decode", last - begun)
+
+
+def add(app: Flask) -> None:
+    """Adds the Server-Timing header to answers of requests that had stages."""
+
+    @app.after_request
+    def show(response: Response) -> Response:
+        if "timing" in g:
+            response.headers["Server-Timing"] = of_request().header()
+        return response

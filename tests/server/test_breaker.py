@@ -1,0 +1,85 @@
+"""The circuit breaker."""
+
+import pytest
+
+from server.breaker import Breaker
+from server.problems import Problem
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def breaker(clock: Clock) -> Breaker:
+    return Breaker("pets", failures_to_open=3, open_seconds=1.0, clock=clock)
+
+
+def opened(breaker: Breaker) -> Breaker:
+    for _ in range(3):
+        breaker.check()
+        breaker.failed()
+    return breaker
+
+
+def test_failures_in_a_row_open_it(breaker: Breaker) -> None:
+    opened(breaker)
+    assert breaker.state == "open"
+    with pytest.raises(Problem, match="pets failed again and again"):
+        breaker.check()
+
+
+def test_a_success_between_keeps_it_closed(breaker: Breaker) -> None:
+    for _ in range(10):
+        breaker.failed()
+        breaker.failed()
+        breaker.succeeded()
+    assert breaker.state == "closed"
+    breaker.check()
+
+
+def test_after_a_while_one_call_tries(breaker: Breaker, clock: Clock) -> None:
+    opened(breaker)
+    clock.now += 1.0
+    breaker.check()
+    assert breaker.state == "half-open"
+    with pytest.raises(Problem):
+        breaker.check()
+
+
+def test_a_try_that_succeeds_closes_it(breaker: Breaker, clock: Clock) -> None:
+    opened(breaker)
+    clock.now += 1.0
+    breaker.check()
+    breaker.succeeded()
+    assert breaker.state == "closed"
+    breaker.check()
+    breaker.failed()  # what was before is forgotten
+    assert breaker.state == "closed"
+
+
+def test_a_try_that_fails_opens_it_again(breaker: Breaker, clock: Clock) -> None:
+    opened(breaker)
+    clock.now += 1.0
+    breaker.check()
+    breaker.failed()
+    assert breaker.state == "open"
+    with pytest.raises(Problem):
+        breaker.check()
+
+
+def test_a_try_that_never_ends_does_not_block_for_ever(breaker: Breaker, clock: Clock) -> None:
+    opened(breaker)
+    clock.now += 1.0
+    breaker.check()
+    clock.now += 1.0
+    breaker.check()

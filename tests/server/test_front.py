@@ -1,0 +1,226 @@
+"""The HTTP front: what it reads, what it refuses, and what the application sees of it."""
+
+import asyncio
+import json
+import math
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from contract.settings import Settings
+from server.arrival import KEY
+from server.front import Front
+
+
+@dataclass
+class Scope:
+    """A request's head, as granian gives it."""
+
+    method: str = "POST"
+    path: str = "/x"
+    query_string: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+    scheme: str = "http"
+    http_version: str = "1.1"
+    client: str = "127.0.0.1:4711"
+
+
+@dataclass
+class Protocol:
+    """A request's body, as it arrives, and the answer."""
+
+    chunks: Iterable[bytes] = ()
+    pause: float = 0.0
+    breaks_off: bool = False
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for chunk in self.chunks:
+            await asyncio.sleep(self.pause)
+            yield chunk
+        if self.breaks_off:
+            raise RuntimeError("closed")
+
+    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        self.status, self.headers, self.body = status, dict(headers), body
+
+    @property
+    def problem(self) -> str:
+        return str(json.loads(self.body)["type"]).rpartition(":")[2]
+
+
+def echo(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [environ["wsgi.input"].read()]
+
+
+def settings(**values: Any) -> Settings:
+    return Settings(**{"threads": 1, "max_waiting": 1, "max_body_bytes": 2000, **values})
+
+
+def ask(front: Front, scope: Scope, protocol: Protocol) -> Protocol:
+    asyncio.run(front.__rsgi__(scope, protocol))
+    return protocol
+
+
+def make(app: Any = echo, stopping: bool = False, **values: Any) -> Front:
+    return Front(app, settings(**values), lambda: stopping)
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_body_in_pieces_arrives_whole(declared: bool) -> None:
+    headers = {"content-length": "6"} if declared else {"transfer-encoding": "chunked"}
+    answer = ask(make(), Scope(headers=headers), Protocol([b"abc", b"", b"def"]))
+    assert (answer.status, answer.body) == (200, b"abcdef")
+    assert "connection" not in answer.headers
+
+
+def test_what_the_application_sees() -> None:
+    seen: dict[str, Any] = {}
+
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        seen.update(environ)
+        return echo(environ, start_response)
+
+    scope = Scope("PUT", "/a b/é", "q=%20", {"content-type": "text/x", "x-one": "1"})
+    ask(make(app, timeout_seconds=5.0), scope, Protocol([b"12"]))
+    assert seen["REQUEST_METHOD"] == "PUT"
+    assert seen["PATH_INFO"].encode("latin-1").decode() == "/a b/é"
+    assert seen["QUERY_STRING"] == "q=%20"
+    assert seen["CONTENT_TYPE"] == "text/x"
+    assert seen["CONTENT_LENGTH"] == "2"
+    assert seen["HTTP_X_ONE"] == "1"
+    assert seen["REMOTE_ADDR"] == "127.0.0.1"
+    assert 0 < seen[KEY].deadline.left() <= 5
+
+
+@pytest.mark.parametrize(
+    ("headers", "chunks"),
+    [({"content-length": "2001"}, []), ({"transfer-encoding": "chunked"}, [b"x" * 1500] * 2)],
+    ids=["declared", "chunked"],
+)
+def test_too_large(headers: dict[str, str], chunks: list[bytes]) -> None:
+    answer = ask(make(), Scope(headers=headers), Protocol(chunks))
+    assert (answer.status, answer.problem) == (413, "body-too-large")
+
+
+def test_too_slow() -> None:
+    front = make(body_seconds=0.05)
+    answer = ask(front, Scope(headers={"content-length": "9"}), Protocol([b"1"] * 9, pause=0.02))
+    assert (answer.status, answer.problem) == (408, "body-too-slow")
+
+
+def test_a_body_that_breaks_off() -> None:
+    answer = ask(make(), Scope(headers={"content-length": "9"}), Protocol([b"1"], breaks_off=True))
+    assert (answer.status, answer.problem) == (400, "bad-body")
+
+
+@pytest.mark.parametrize("value", ["soon", "0", "-1", "nan", ""])
+def test_a_wrong_timeout_is_named(value: str) -> None:
+    answer = ask(make(), Scope(headers={"x-request-timeout": value}), Protocol())
+    assert (answer.status, answer.problem) == (422, "bad-parameter")
+    assert "X-Request-Timeout" in answer.body.decode()
+
+
+@pytest.mark.parametrize(("asked", "most"), [("0.5", 0.5), ("100", 5.0), ("inf", 5.0)])
+def test_the_nearer_deadline_counts(asked: str, most: float) -> None:
+    left = math.inf
+
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        nonlocal left
+        left = environ[KEY].deadline.left()
+        return echo(environ, start_response)
+
+    ask(make(app, timeout_seconds=5.0), Scope(headers={"x-request-timeout": asked}), Protocol())
+    assert most - 0.4 < left <= most
+
+
+def test_an_application_that_fails_is_a_500() -> None:
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        raise RuntimeError("secret")
+
+    answer = ask(make(app), Scope(), Protocol())
+    assert (answer.status, answer.problem) == (500, "internal-error")
+    assert b"secret" not in answer.body
+
+
+def test_a_gateway_that_stops_sends_its_callers_away() -> None:
+    assert ask(make(stopping=True), Scope(), Protocol()).headers["connection"] == "close"
+
+
+class Blocked:
+    """An application whose answers wait until they are let go."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+        self.began = threading.Semaphore(0)
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        if environ["REQUEST_METHOD"] == "POST":
+            self.began.release()
+            self.go.wait(30)
+        return echo(environ, start_response)
+
+
+def test_over_the_limit_is_refused_while_probes_are_answered() -> None:
+    app = Blocked()
+    front = make(app)
+
+    async def scenario() -> list[Protocol]:
+        running = [Protocol(), Protocol()]
+        tasks = [asyncio.create_task(front.__rsgi__(Scope(), item)) for item in running]
+        await asyncio.to_thread(app.began.acquire)  # one works, one waits
+        more, probe = Protocol(), Protocol()
+        await front.__rsgi__(Scope(), more)
+        await front.__rsgi__(Scope("GET"), probe)
+        app.go.set()
+        await asyncio.gather(*tasks)
+        after = Protocol()
+        await front.__rsgi__(Scope(), after)
+        return [*running, more, probe, after]
+
+    first, second, more, probe, after = asyncio.run(scenario())
+    assert [item.status for item in (first, second, probe, after)] == [200] * 4
+    assert (more.status, more.problem) == (429, "overloaded")
+    assert int(more.headers["retry-after"]) >= 1
+    assert more.headers["x-request-id"]
+
+
+def test_slow_bodies_take_no_place_but_bytes_do() -> None:
+    front = make(max_buffered_bytes=2500)
+
+    async def scenario() -> list[Protocol]:
+        slow = [Protocol([b"x" * 500] * 2, pause=0.2) for _ in range(2)]
+        tasks = [
+            asyncio.create_task(front.__rsgi__(Scope(headers={"content-length": "1000"}), item))
+            for item in slow
+        ]
+        await asyncio.sleep(0.05)
+        quick, too_much = Protocol([b"1"]), Protocol([b"x" * 1000])
+        await front.__rsgi__(Scope(headers={"content-length": "1"}), quick)
+        await front.__rsgi__(Scope(headers={"content-length": "1000"}), too_much)
+        await asyncio.gather(*tasks)
+        again = Protocol([b"x" * 1000])
+        await front.__rsgi__(Scope(headers={"content-length": "1000"}), again)
+        return [*slow, quick, too_much, again]
+
+    *fine, too_much, again = asyncio.run(scenario())
+    assert [item.status for item in (*fine, again)] == [200] * 4
+    assert (too_much.status, too_much.problem) == (429, "overloaded")
+
+
+def test_a_deadline_that_passes_while_the_body_comes() -> None:
+    began = time.monotonic()
+    answer = ask(
+        make(),
+        Scope(headers={"content-length": "9", "x-request-timeout": "0.05"}),
+        Protocol([b"1"] * 9, pause=0.5),
+    )
+    assert answer.status == 408
+    assert time.monotonic() - began < 4
