@@ -13,7 +13,7 @@ help:
 	@echo "make test      all tests but those that take minutes"
 	@echo "make test-all  those too"
 	@echo "make conformance  hold the model server, or another, against TensorFlow Serving"
-	@echo "make bench     what reading, cached features and serving cost, as ratios"
+	@echo "make bench     what training, serving, overload and scoring cost, as ratios"
 	@echo "make check     the quick gate: format, lint, types, import rules, unit tests"
 	@echo "make format    put the code into shape"
 	@echo "make clean     remove environments and caches; models/ and runs/ stay"
@@ -44,6 +44,8 @@ bench: dev
 	$(BIN)/python -m tests.bench.input_pipeline
 	$(BIN)/python -m tests.bench.feature_cache
 	$(BIN)/python -m tests.bench.serving
+	$(BIN)/python -m tests.bench.overload
+	$(BIN)/python -m tests.bench.scoring
 
 check: dev
 	$(BIN)/ruff format --check .

@@ -31,7 +31,7 @@ class Backend:
 
     def __init__(self, settings: Settings) -> None:
         self._stubs = model_server_stubs(open_channel(settings))
-        self._call = Calls()
+        self._call = Calls(settings.timeout_seconds)
 
     def describe(self, model: str, version: Version, deadline: Deadline) -> tuple[int, bytes]:
         """Asks a model for its manifest.

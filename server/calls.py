@@ -28,9 +28,9 @@ from server.problems import (
 _MOST_TRIES = 3
 _FIRST_PAUSE_SECONDS = 0.05
 
-#: A call that had this long and was not answered says something about the model server; one that
-#: had less, about its caller's patience.
-_PATIENCE_SECONDS = 1.0
+# A call that had this share of the gateway's own deadline and was not answered says something about
+# the model server; one that had less, about its caller's patience.
+_PATIENCE = 0.5
 
 # TensorFlow Serving's texts, where its status alone doesn't tell.
 _UNKNOWN_LABEL = "Unrecognized servable version label"
@@ -42,9 +42,13 @@ class Calls:
 
     What could not be delivered (UNAVAILABLE) is tried again, on another replica where there are
     several, within the deadline.
+
+    Args:
+        timeout_seconds: the gateway's own deadline of a request.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, timeout_seconds: float) -> None:
+        self._patience = _PATIENCE * timeout_seconds
         self._breakers: dict[str, Breaker] = {}
 
     def __call__(
@@ -65,7 +69,7 @@ class Calls:
                 answer = method(request, timeout=seconds, metadata=tracing.metadata())
             except grpc.RpcError as error:
                 _count(request, error.code(), since)
-                _note(breaker, error, seconds)
+                self._note(breaker, error, seconds)
                 metrics.breaker_is(model, breaker.state)
                 pause = _FIRST_PAUSE_SECONDS * 2 ** (tries - 1) * random.uniform(0.5, 1.0)  # noqa: S311
                 if not _worth_a_try(error, tries) or pause >= deadline.left():
@@ -79,22 +83,21 @@ class Calls:
                 return answer
         raise AssertionError("not reached")
 
+    def _note(self, breaker: Breaker, error: grpc.RpcError, seconds: float) -> None:
+        code = error.code()
+        if code is grpc.StatusCode.UNAVAILABLE and not _is_busy(error):
+            breaker.failed()
+        elif code is grpc.StatusCode.DEADLINE_EXCEEDED:
+            if seconds >= self._patience:
+                breaker.failed()
+        else:
+            breaker.succeeded()
+
 
 def _count(request: Any, code: grpc.StatusCode, since: float) -> None:
     spec = request.model_spec
     number = spec.version.value if spec.HasField("version") else None
     metrics.backend_called(spec.name, number, code.name, time.perf_counter() - since)
-
-
-def _note(breaker: Breaker, error: grpc.RpcError, seconds: float) -> None:
-    code = error.code()
-    if code is grpc.StatusCode.UNAVAILABLE and not _is_busy(error):
-        breaker.failed()
-    elif code is grpc.StatusCode.DEADLINE_EXCEEDED:
-        if seconds >= _PATIENCE_SECONDS:
-            breaker.failed()
-    else:
-        breaker.succeeded()
 
 
 def _worth_a_try(error: grpc.RpcError, tries: int) -> bool:

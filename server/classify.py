@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from server import timing
+from server import metrics, timing
 from server.answer_cache import AnswerCache, key_of
 from server.batches import Batches
 from server.catalog import MOST_MISSES, Catalog, Choice, Found, unknown_version
@@ -93,6 +93,7 @@ class Classifier:
                 files = [None if isinstance(each, Problem) else each.file for each in pictures]
                 pixels = [None if isinstance(each, Problem) else each.pixels for each in pictures]
                 return Classified(found, results, files, pixels)
+            metrics.backend_retried(choice.model, "version-gone")
             # Replicas may disagree on what is newest, and calls go to each in turn: a version
             # just heard of gets two calls before another is asked for.
             if missed % 2 and choice.number is None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from server import metrics
 from server.catalog import MOST_MISSES, Catalog, Choice, Found, unknown_version
 from server.deadline import Deadline
 from server.problems import VersionGoneError
@@ -39,6 +40,7 @@ def by_one_version(
         except VersionGoneError as error:
             if choice.number is not None and missed == MOST_MISSES:
                 raise unknown_version(choice.model, choice.number) from error
+        metrics.backend_retried(choice.model, "version-gone")
         # Replicas may disagree on what is newest, and calls go to each in turn: a version just
         # heard of gets two calls before another is asked for.
         if missed % 2 and choice.number is None:

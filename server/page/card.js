@@ -122,7 +122,8 @@ function heat(matrix, labels) {
     return element("tr", {}, name, ...cells.map((count, said) => cell(count / total, count, truth === said)));
   }));
   const table = element("table.heat", {}, caption, head, body);
-  return [element("div.scroll", { tabindex: "0", role: "group", "aria-label": t("confusion") }, table)];
+  const scroll = element("div.scroll", { tabindex: "0", role: "group" }, table);
+  return [say(scroll, () => t("confusion"), "aria-label")];
 }
 
 function cell(share, count, right) {

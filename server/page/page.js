@@ -110,6 +110,7 @@ function showVersions({ version, model_version_status: versions }) {
   const options = others.map(({ version: name }) => element("option", { value: name }, name));
   node("version").replaceChildren(newest, ...options);
   node("version").disabled = false;
+  node("versions").hidden = false;
 }
 
 function brief({ manifest }) {

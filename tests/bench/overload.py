@@ -4,15 +4,17 @@ python -m tests.bench.overload [--model VERSION_FOLDER] [--rounds N] [--seconds 
 
 Callers that wait for their answer before they ask again show the capacity. Then callers ask at
 twice that pace, whatever the answers. Both take turns; each figure is the median of the rounds.
-The load is made by h2load, with photographs of 256×192 and flowers-cnn unless another is given.
+They send a photograph of 256×192 to flowers-cnn, unless another model is given.
 """
 
 import argparse
-import shutil
+import asyncio
+import random
+import re
 import statistics
-import subprocess
 import sys
 import tempfile
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +22,8 @@ from pathlib import Path
 from tests.bench.made import class_folders, flowers_cnn
 from tests.integration.processes import system
 
-CLOSED, OPEN = 32, 200
-"""Connections of the two kinds of callers."""
+CALLERS = 32
+"""Who wait for their answers; fewer than the gateway takes at a time."""
 
 
 @dataclass(frozen=True)
@@ -43,20 +45,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, help="a version's folder; made here unless given")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=5, help="of each measurement")
+    parser.add_argument("--seconds", type=float, default=5, help="of each measurement")
     options = parser.parse_args()
-    if shutil.which("h2load") is None:
-        sys.exit("the benchmark needs h2load, of nghttp2 (Debian: nghttp2-client)")
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lince-bench-")))
         version = options.model or flowers_cnn(scratch)
-        picture = next(class_folders(scratch / "ask", 1).rglob("*.jpg"))
+        picture = next(class_folders(scratch / "ask", 1).rglob("*.jpg")).read_bytes()
         name = version.parent.name
         _, url = stack.enter_context(system(version.parent.parent, [name], scratch))
         address = f"{url}/v1/models/{name}:classify"
-        ask(address, picture, scratch, CLOSED, 2)
+        asyncio.run(ask(address, picture, 2, CALLERS))
         rounds = [
-            compare(address, picture, scratch, options.seconds) for _ in range(options.rounds)
+            asyncio.run(compare(address, picture, options.seconds)) for _ in range(options.rounds)
         ]
     for figure in rounds[0]:
         values = [figures[figure] for figures in rounds]
@@ -64,11 +64,11 @@ def main() -> None:
         print(f"{figure}: {statistics.median(values):.2f} ({least:.2f} to {most:.2f})")
 
 
-def compare(address: str, picture: Path, scratch: Path, seconds: int) -> dict[str, float]:
+async def compare(address: str, picture: bytes, seconds: float) -> dict[str, float]:
     """One round: the capacity, then twice of it."""
-    carried = ask(address, picture, scratch, CLOSED, seconds)
+    carried = await ask(address, picture, seconds, callers=CALLERS)
     capacity = carried.rate(200)
-    crowd = ask(address, picture, scratch, OPEN, seconds, pace=2 * capacity)
+    crowd = await ask(address, picture, seconds, pace=2 * capacity)
     others = set(crowd.milliseconds) - {200, 429}
     if others:
         sys.exit(f"answers with status {sorted(others)}")
@@ -83,28 +83,60 @@ def compare(address: str, picture: Path, scratch: Path, seconds: int) -> dict[st
     }
 
 
-def ask(
-    address: str, picture: Path, scratch: Path, callers: int, seconds: int, pace: float = 0.0
+async def ask(
+    url: str, picture: bytes, seconds: float, callers: int = 0, pace: float = 0.0
 ) -> Outcome:
-    """So many callers ask for so long; each waits for its answer, and for the pace if there is one.
+    """Asks for so long.
 
     Args:
-        pace: requests a second of all together; 0 for as fast as they are answered.
+        callers: that each wait for an answer before they ask again.
+        pace: else requests a second, at random moments, whatever becomes of those before.
     """
-    log = scratch / "h2load.log"
-    log.unlink(missing_ok=True)
-    command = [
-        *("h2load", "--h1", f"--clients={callers}", f"--duration={seconds}", f"--data={picture}"),
-        *("-H", "content-type: image/jpeg", f"--log-file={log}", address),
-    ]
-    if pace:
-        command.insert(1, f"--rps={pace / callers:.3f}")
-    subprocess.run(command, check=True, capture_output=True)
-    milliseconds: dict[int, list[float]] = {}
-    for line in log.read_text().splitlines():
-        _, status, microseconds = line.split()
-        milliseconds.setdefault(int(status), []).append(int(microseconds) / 1000)
-    return Outcome(milliseconds, seconds)
+    host, _, rest = url.removeprefix("http://").partition(":")
+    port, _, path = rest.partition("/")
+    head = f"POST /{path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: image/jpeg\r\n"
+    message = f"{head}Content-Length: {len(picture)}\r\n\r\n".encode() + picture
+    asking = _Asking(host, int(port), message)
+    end = time.monotonic() + seconds
+
+    async def again_and_again() -> None:
+        while time.monotonic() < end:
+            await asking.once()
+
+    if callers:
+        await asyncio.gather(*(again_and_again() for _ in range(callers)))
+        return Outcome(asking.milliseconds, seconds)
+    chance, tasks = random.Random(0), []
+    due = time.monotonic()
+    while due < end:
+        await asyncio.sleep(due - time.monotonic())
+        tasks.append(asyncio.create_task(asking.once()))
+        due += chance.expovariate(pace)
+    await asyncio.gather(*tasks)
+    return Outcome(asking.milliseconds, seconds)
+
+
+class _Asking:
+    """Sends one message again and again, over connections that it keeps."""
+
+    def __init__(self, host: str, port: int, message: bytes) -> None:
+        self.milliseconds: dict[int, list[float]] = {}
+        self._address = (host, port)
+        self._message = message
+        self._free: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+
+    async def once(self) -> None:
+        began = time.monotonic()
+        connection = self._free.pop() if self._free else None
+        reader, writer = connection or await asyncio.open_connection(*self._address)
+        writer.write(self._message)
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = re.search(rb"(?i)content-length: (\d+)", head)
+        assert length
+        await reader.readexactly(int(length[1]))
+        self._free.append((reader, writer))
+        took = (time.monotonic() - began) * 1000
+        self.milliseconds.setdefault(int(head[9:12]), []).append(took)
 
 
 if __name__ == "__main__":

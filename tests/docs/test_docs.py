@@ -76,7 +76,7 @@ def test_every_dependency_has_its_reason() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     wanted = set(project["dependencies"])
-    for extra in ("gateway", "client", "train", "model-server"):
+    for extra in ("gateway", "client", "score", "train", "model-server"):
         wanted |= set(extras[extra])
     names = {re.split(r"[><=\[]", requirement)[0] for requirement in wanted}
     page = (ROOT / "docs" / "architecture.md").read_text()

@@ -111,6 +111,8 @@ def test_damaged_pictures(tmp_path: Path, count: int) -> None:
         outcomes: set[int] = set()
         for data in damaged(count):
             seen += 1
+            if seen == count // 10:
+                early = memory_mb(worker)
             if seen % 100 == 0:  # alone, too: its own status
                 answer = client.post(URL, content=data)
                 assert answer.status_code in (200, 400, 422), answer.text
@@ -119,8 +121,6 @@ def test_damaged_pictures(tmp_path: Path, count: int) -> None:
             if len(batch) == IN_A_REQUEST:
                 outcomes |= statuses(client.post(URL, files=batch))
                 batch = []
-            if seen == count // 10:
-                early = memory_mb(worker)
         assert outcomes == {200, 400}
         assert memory_mb(worker) - early < MEMORY_MB
         assert children(process.process.pid) == [worker], "the worker died"

@@ -22,8 +22,10 @@ from tests.client.scoring.fake_gateway import FakeGateway, serving
 from tests.integration.processes import (
     LINCE,
     Running,
+    answers,
     children,
     environment,
+    free_port,
     run,
     started,
     wait_until,
@@ -50,7 +52,7 @@ def pictures(folder: Path, count: int) -> Path:
     return folder
 
 
-def command(source: Path, out: Path, url: str, *more: str) -> list[str]:
+def command(source: Path | str, out: Path, url: str, *more: str) -> list[str]:
     given = ["--out", str(out), "--gateway", url, "--model", "pets", *more]
     return [*LINCE, "score", str(source), *given]
 
@@ -294,5 +296,24 @@ def test_memory_stays_flat_over_a_million_inputs(tmp_path: Path) -> None:
         rows, peak = map(int, done.stdout.split())
         assert rows == count
         peaks[count] = peak
-    print(peaks)
     assert peaks[1_000_000] <= 1.2 * peaks[10_000], peaks
+
+
+def test_pictures_of_the_web(tmp_path: Path, fake: FakeGateway) -> None:
+    source, out = pictures(tmp_path / "in", 20), tmp_path / "out.jsonl"
+    port = free_port()
+    web = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"]
+    web += ["--directory", str(source)]
+    address = f"http://127.0.0.1:{port}"
+    (source / "list.txt").write_text(f"{address}/0/000000.png\n{address}/nothing.png\n")
+    subprocess.run(["tar", "-cf", "in.tar", "0", "1"], cwd=source, check=True)
+    with started(web, tmp_path / "web.log") as server:
+        wait_until(lambda: answers(address), "the web server", server)
+        words = command(f"{address}/list.txt", out, fake.url, f"{address}/in.tar")
+        done = run(*words[3:])
+    assert done.returncode == 4, done.stderr
+    assert [row["path"].removeprefix(address) for row in rows(out)][:2] == [
+        "/0/000000.png",
+        "/nothing.png",
+    ]
+    assert ["error" in row for row in rows(out)] == [False, True, *[False] * 4]

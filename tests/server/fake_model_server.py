@@ -28,7 +28,8 @@ class FakeModelServer:
         fail_next: the statuses of the next predictions, which are then answered again.
         labels: model → label → the version that it points to.
         most_rows: larger batches are refused; None takes any.
-        foreign: the `serving_default` of all models, which then have no `describe`.
+        foreign: the `serving_default` of all models, which then have no `describe`; of its outputs
+            the first by name is answered.
         calls: (model, version or label, signature, shape of the images) of each prediction.
         patience: for each prediction the seconds that its caller would wait.
         metadata: for each prediction what else its caller told.
@@ -55,7 +56,7 @@ class FakeModelServer:
     def predict(self, request: pb.PredictRequest, context: grpc.ServicerContext) -> object:
         spec = request.model_spec
         asked = asked_version(spec)
-        name = next(iter(self.foreign.inputs)) if self.foreign else "images"
+        name = min(self.foreign.inputs) if self.foreign else "images"
         images = to_array(request.inputs[name]) if name in request.inputs else np.zeros(0)
         with self.lock:
             self.calls.append((spec.name, asked, spec.signature_name, images.shape))
@@ -96,7 +97,7 @@ class FakeModelServer:
             response.outputs["heatmap"].CopyFrom(to_tensor(heatmap))
         if self.wrong == "text":
             probabilities = np.full(probabilities.shape, b"0.5", object)
-        output = next(iter(self.foreign.outputs)) if self.foreign else "probabilities"
+        output = min(self.foreign.outputs) if self.foreign else "probabilities"
         response.outputs[output].CopyFrom(to_tensor(probabilities))
         if self.wrong == "missing":
             response.outputs.clear()
@@ -126,7 +127,7 @@ class FakeModelServer:
     def _wants_floats(self, name: str) -> bool:
         return self.foreign is not None and self.foreign.inputs[name].dtype == pb.DT_FLOAT
 
-    def metadata(
+    def signatures(
         self, request: pb.GetModelMetadataRequest, context: grpc.ServicerContext
     ) -> object:
         versions = self.models.get(request.model_spec.name, {})
@@ -134,7 +135,9 @@ class FakeModelServer:
         answer.model_spec.name = request.model_spec.name
         answer.model_spec.version.value = self._number(request.model_spec, versions, context)
         signatures = pb.SignatureDefMap()
-        if self.foreign is not None:
+        if self.foreign is None:
+            signatures.signature_def["describe"].inputs["query"].dtype = pb.DT_STRING
+        else:
             signatures.signature_def["serving_default"].CopyFrom(self.foreign)
         answer.metadata["signature_def"].value = signatures.SerializeToString()
         return answer
@@ -179,7 +182,7 @@ def running(fake: FakeModelServer) -> Iterator[FakeModelServer]:
     methods = {
         ("tensorflow.serving.PredictionService", "Predict"): (fake.predict, pb.PredictRequest),
         ("tensorflow.serving.PredictionService", "GetModelMetadata"): (
-            fake.metadata,
+            fake.signatures,
             pb.GetModelMetadataRequest,
         ),
         ("tensorflow.serving.ModelService", "GetModelStatus"): (

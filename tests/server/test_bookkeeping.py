@@ -92,3 +92,11 @@ def test_a_refusal_is_counted(http: FlaskClient) -> None:
     refused = Growth("lince_rejected_total", reason="unsupported-media-type")
     http.post(URL, data=b"{}", content_type="text/plain")
     assert refused() == 1
+
+
+def test_a_version_that_is_gone_is_a_retry(http: FlaskClient, fake: FakeModelServer) -> None:
+    assert http.post(URL, data=picture()).status_code == 200
+    retries = Growth("lince_backend_retries_total", model="pets", reason="version-gone")
+    fake.models["pets"] = {2: fake.models["pets"][1]}
+    assert http.post(URL, data=picture()).json["version"] == "2"
+    assert retries() == 1

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import os
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from lzma import LZMAError
-from typing import IO
+from typing import IO, Any, Self
 
 from client.scoring.contents import (
     Content,
@@ -24,9 +28,29 @@ from client.scoring.sources.folders import is_picture
 from contract.paths import as_text
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
-_BROKEN = (tarfile.TarError, EOFError, zlib.error, LZMAError, UnicodeError)
+_BROKEN = (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error, LZMAError, UnicodeError)
+# The end of an archive's name → how its stream is decompressed.
+_DECOMPRESSED: dict[str, Callable[[IO[bytes]], Any]] = {
+    "tar": nullcontext,
+    **dict.fromkeys(("gz", "tgz"), gzip.open),
+    **dict.fromkeys(("bz2", "tbz2"), bz2.open),
+    **dict.fromkeys(("xz", "txz"), lzma.open),
+}
 # Openings of an archive without a member more than before, until it is given up.
 _OPENINGS = 5
+
+
+class _StrictHead(tarfile.TarInfo):
+    """A member's head; one that is cut off or broken is an error, not the archive's end."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        try:
+            return super().frombuf(buf, encoding, errors)
+        except tarfile.HeaderError as error:
+            if len(buf) == tarfile.BLOCKSIZE and not any(buf):  # the end
+                raise
+            raise tarfile.ReadError(str(error)) from error
 
 
 def local_tar(path: str) -> Iterator[Found]:
@@ -39,15 +63,18 @@ def local_tar(path: str) -> Iterator[Found]:
         SourceError: the file can't be opened.
     """
     try:
-        if not path.endswith(".tar"):
+        if _kind(path) != "tar":
             with open(path, "rb") as file:  # noqa: PTH123 it may be no unicode
                 yield from stream(file, path)
             return
-        with tarfile.open(path, "r:") as archive:
+        with tarfile.open(path, "r:", tarinfo=_StrictHead) as archive:
             yield from _members(archive, path, lambda member: _slice(path, member))
     except _BROKEN as error:
         yield _broken(path, error)
     except OSError as error:
+        if error.errno is None:  # how bz2 says that the data is none of its own
+            yield _broken(path, error)
+            return
         raise SourceError(f"{as_text(path)}: {error.strerror or error}") from error
 
 
@@ -76,7 +103,11 @@ def remote_tar(url: str, opened: Callable[[], IO[bytes]]) -> Iterator[Found]:
 def stream(file: IO[bytes], name: str) -> Iterator[Found]:
     """Gives the pictures of an archive that is read once from front to back."""
     try:
-        with tarfile.open(fileobj=file, mode="r|*") as archive:
+        # tarfile's own decompression takes a stream that breaks off for its end.
+        with (
+            _DECOMPRESSED[_kind(name)](file) as plain,
+            tarfile.open(fileobj=plain, mode="r|", tarinfo=_StrictHead) as archive,
+        ):
             yield from _members(archive, name, lambda member: _passing(archive, name, member))
     except _BROKEN as error:
         yield _broken(name, error)
@@ -111,11 +142,17 @@ def _passing(archive: tarfile.TarFile, name: str, member: tarfile.TarInfo) -> Ca
         except _BROKEN as error:
             return Nothing(f"the archive is broken within it: {error}")
         except Exception as error:  # the network broke: read it from its place, later
-            if not name.endswith(".tar"):
+            if _kind(name) != "tar":
                 raise SourceError(f"{name}: {type(error).__name__}: {error}") from error
             return RemoteFile(name, member.offset_data, member.size)
 
     return read
+
+
+def _kind(name: str) -> str:
+    """Returns the last part of an archive's suffix; after an URL's there may be a query."""
+    path = name.partition("?")[0] if "://" in name else name
+    return path.rpartition(".")[2].lower()
 
 
 def _broken(name: str, error: Exception) -> Found:

@@ -21,7 +21,7 @@ from client.scoring.transport import (
     VersionMissingError,
 )
 
-QUICK = Waits(first=0.001, longest=0.002, patience=20, start=0.05, gone=0.05, strikes=3)
+QUICK = Waits(first=0.001, longest=0.002, patience=60, start=60, gone=0.05, strikes=3)
 
 
 @dataclass

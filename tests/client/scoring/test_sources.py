@@ -1,7 +1,9 @@
 """Sources: what they find, under which names, in which order."""
 
+import gzip
 import io
 import os
+import random
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -162,21 +164,42 @@ def test_archives(tmp_path: Path, suffix: str, mode: str) -> None:
     assert read(path) == [(f"{path}/{name}", content) for name, content in expected]
 
 
-@pytest.mark.parametrize(("suffix", "mode"), [(".tar", "w"), (".tar.gz", "w:gz")])
-def test_a_broken_archive_gives_what_it_has(tmp_path: Path, suffix: str, mode: str) -> None:
-    contents = {f"{n}.png": os.urandom(3000) for n in range(20)}
+@pytest.mark.parametrize(
+    ("suffix", "mode"),
+    [(".tar", "w"), (".TGZ", "w:gz"), (".tar.bz2", "w:bz2"), (".tar.xz", "w:xz")],
+)
+@pytest.mark.parametrize("cut", [1, 700, 20_000, 30_720, 30_719, 40_000])
+def test_a_broken_archive_gives_what_it_has(
+    tmp_path: Path, suffix: str, mode: str, cut: int
+) -> None:
+    contents = {f"{n}.png": random.Random(n).randbytes(3072 - 512) for n in range(20)}
     path = tar(tmp_path / f"shard{suffix}", contents, mode)
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    whole = path.read_bytes()
+    assert len(read(path)) == 20
+    # A plain archive ends with zeros, of which one block is enough.
+    path.write_bytes(whole[: cut if mode != "w" or cut > 1 else 3072 * 10])
     found = read(path)
     good = [content for _, content in found if isinstance(content, bytes)]
-    assert 5 < len(good) < 15
     assert good == list(contents.values())[: len(good)]
-    assert all("archive" in str(content) for _, content in found[len(good) :])
+    assert len(good) < 20
     assert len(found) > len(good)
+    assert all("archive" in str(content) for _, content in found[len(good) :])
+
+
+def test_a_broken_head_within_an_archive(tmp_path: Path) -> None:
+    for suffix, opened in ((".tar", Path.open), (".tar.gz", gzip.open)):
+        path = tar(tmp_path / "plain.tar", {f"{n}.png": bytes(1) for n in range(9)})
+        data = bytearray(path.read_bytes())
+        data[5 * 1024 + 150] ^= 1
+        with opened(tmp_path / f"broken{suffix}", "wb") as file:
+            file.write(data)
+        found = read(tmp_path / f"broken{suffix}")
+        assert len(found) == 6
+        assert "the archive is broken from here on" in str(found[-1][1])
 
 
 def test_no_archive_and_no_table(tmp_path: Path) -> None:
-    for name in ("a.tar", "a.tgz"):
+    for name in ("a.tar", "a.tgz", "a.tar.bz2", "a.txz"):
         (tmp_path / name).write_bytes(b"no archive" * 1000)
         ((_, error),) = read(tmp_path / name)
         assert "the archive is broken" in str(error)
