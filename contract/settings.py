@@ -137,6 +137,14 @@ class Settings:
         _Count,
         _help("most pictures in one call of the model server; a request with more is split"),
     ] = 32
+    calls_at_once: Annotated[
+        int,
+        _Count,
+        _help(
+            "calls of one version that a gateway process makes at a time; requests that come"
+            " meanwhile share the next one; at least as many as there are model servers"
+        ),
+    ] = 2
     cache_answers: Annotated[
         int,
         Meta(ge=0, le=10_000_000),

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from server import metrics, timing
+from server import timing
 from server.answer_cache import AnswerCache, key_of
 from server.batches import Batches
-from server.catalog import MOST_MISSES, Catalog, Choice, Found, unknown_version
+from server.catalog import Catalog, Choice, Found
 from server.deadline import Deadline
 from server.decoding import File, Picture, Source, decode_all
-from server.problems import Problem, VersionGoneError
+from server.one_version import by_one_version
+from server.problems import Problem
 from server.served import ServedVersion
-
-_PAUSE_SECONDS = 0.005
 
 Row = NDArray[np.float32]
 
@@ -77,30 +74,20 @@ class Classifier:
             Problem: of the whole request; an image's own problem is in its result.
         """
         made: dict[str, list[Picture | Problem]] = {}
-        for missed in itertools.count(1):
+
+        def call(found: Found) -> Classified:
             spec = found.version.pixels
             if spec.fingerprint not in made:
                 made[spec.fingerprint] = decode_all(images, spec, self.max_pixels, deadline)
             pictures = made[spec.fingerprint]
             if all_or_nothing:
                 _raise_first(pictures)
-            try:
-                results = self._results(pictures, found.version, deadline)
-            except VersionGoneError as error:
-                if choice.number is not None and missed == MOST_MISSES:
-                    raise unknown_version(choice.model, choice.number) from error
-            else:
-                files = [None if isinstance(each, Problem) else each.file for each in pictures]
-                pixels = [None if isinstance(each, Problem) else each.pixels for each in pictures]
-                return Classified(found, results, files, pixels)
-            metrics.backend_retried(choice.model, "version-gone")
-            # Replicas may disagree on what is newest, and calls go to each in turn: a version
-            # just heard of gets two calls before another is asked for.
-            if missed % 2 and choice.number is None:
-                found = self.catalog.find(choice, deadline, fresh=True)
-            else:
-                time.sleep(min(_PAUSE_SECONDS, deadline.left()))
-        raise AssertionError("not reached")
+            results = self._results(pictures, found.version, deadline)
+            files = [None if isinstance(each, Problem) else each.file for each in pictures]
+            pixels = [None if isinstance(each, Problem) else each.pixels for each in pictures]
+            return Classified(found, results, files, pixels)
+
+        return by_one_version(self.catalog, choice, found, deadline, call)
 
     def _results(
         self, pictures: Sequence[Picture | Problem], version: ServedVersion, deadline: Deadline

@@ -18,7 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.deadline import Deadline
-from server.problems import TIMEOUT, UNAVAILABLE, Problem, VersionGoneError
+from server.problems import (
+    TIMEOUT,
+    UNAVAILABLE,
+    BatchTooLargeError,
+    Problem,
+    VersionGoneError,
+)
 
 #: Calls the model server with rows [N, …] before a deadline; gives rows [N, …] in the same order.
 Call = Callable[[NDArray[Any], Deadline], NDArray[Any]]
@@ -46,7 +52,8 @@ class Coalescer:
 
     Args:
         call: makes a call.
-        most_rows: that a shared call has at most; a request that has more by itself goes alone.
+        most_rows: that a shared call has at most; a request that has more by itself goes alone. A
+            model server that takes fewer says so, and is believed.
         calls_at_once: calls that may be under way together.
     """
 
@@ -131,6 +138,8 @@ class Coalescer:
             rows = [job.rows for job in batch]
             answers = self._call(rows[0] if len(rows) == 1 else np.concatenate(rows), latest)
         except Exception as error:
+            if isinstance(error, BatchTooLargeError):
+                self._most_rows = max(1, min(self._most_rows, error.most))
             for job in batch:
                 job.alone = len(batch) > 1 and not _is_shared(error)
                 job.error = error

@@ -51,7 +51,7 @@ def make_services(
     catalog = Catalog(settings.models, backend, [parse(text) for text in settings.canary])
     classifier = Classifier(
         catalog,
-        Batches(backend, settings.max_batch),
+        Batches(backend, settings.max_batch, settings.calls_at_once),
         AnswerCache(settings.cache_answers),
         settings.max_image_pixels,
     )

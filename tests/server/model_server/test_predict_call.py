@@ -78,7 +78,8 @@ def test_odd_forms_mean_the_same(message: bytes) -> None:
 @settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_damaged_messages(data: st.DataObject) -> None:
-    message = bytearray(REQUEST.SerializeToString())
+    # Maps have no order of their own, and a failure must be there again when it is looked at.
+    message = bytearray(REQUEST.SerializeToString(deterministic=True))
     for _ in range(data.draw(st.integers(1, 3))):
         # Where the structure is: the content is most of it, and means nothing.
         where = data.draw(st.one_of(st.integers(0, 120), st.integers(-200, -1)))
