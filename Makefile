@@ -4,7 +4,8 @@ VENV := $(or $(LINCE_VENV),.venv)
 BIN := $(VENV)/bin
 # Tests that start real processes or fit models; "make check" leaves them out.
 PYTEST := $(BIN)/python -m pytest
-UNIT_TESTS := $(PYTEST) -q --numprocesses 2 --dist loadfile -m "not slow and not integration"
+IN_PARALLEL := --numprocesses 2 --dist loadfile
+UNIT_TESTS := $(PYTEST) -q $(IN_PARALLEL) -m "not slow and not integration"
 
 .PHONY: help run test test-all conformance bench check format setup dev clean
 
@@ -29,7 +30,7 @@ run: setup
 
 test: dev
 	$(UNIT_TESTS)
-	$(PYTEST) -m "integration and not slow"
+	$(PYTEST) -q $(IN_PARALLEL) -m "integration and not slow"
 
 test-all: dev
 	$(PYTEST)
