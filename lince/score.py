@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
@@ -24,13 +26,25 @@ _GRPC = "grpc://"
 
 @click.command()
 @click.argument("sources", nargs=-1, required=True)
-@click.option("--out", help="A .jsonl, .csv or .parquet file; {shard} in it is the shard's.")
+@click.option(
+    "--out", metavar="FILE", help="A .jsonl, .csv or .parquet file; {shard} in it is the shard's."
+)
 @click.option("--model", help="Needed only where the gateway serves several, and with grpc://.")
 @click.option(
-    "--gateway", "url", help="http(s)://… or, for the model server itself, grpc://host:port."
+    "--gateway",
+    "url",
+    metavar="URL",
+    help="http(s)://… (LINCE_GATEWAY) or, for the model server itself, grpc://host:port.",
 )
-@click.option("--column", default="path", show_default=True, help="Of tables: where the paths are.")
-@click.option("--top-k", type=click.IntRange(1), default=5, show_default=True)
+@click.option(
+    "--column",
+    metavar="NAME",
+    default="path",
+    show_default=True,
+    help="Of tables, where the paths are.",
+)
+@click.option("--top-k", type=click.IntRange(1), default=5, show_default=True,
+              help="Labels in the ranked list of each row.")  # fmt: skip
 @click.option("--probabilities", is_flag=True, help="Every label's probability in each row.")
 @click.option("--labels-from-folders", is_flag=True, help="A folder's name is the true label.")
 @click.option("--version", type=click.IntRange(0), help="Of the model; the newest unless given.")
@@ -38,15 +52,21 @@ _GRPC = "grpc://"
 @click.option("--max-errors", type=click.IntRange(0), help="Stop when more inputs than this fail.")
 @click.option("--concurrency", type=click.IntRange(1, 256), default=32, show_default=True,
               help="Most requests in flight; how many are best is found out.")  # fmt: skip
-@click.option("--processes", type=click.IntRange(1, 256), help="That decode, with grpc://.")
+@click.option(
+    "--processes", type=click.IntRange(1, 256), help="How many decode, with grpc://; one per core."
+)
 @click.option("--timeout", type=click.FloatRange(0.1), default=30.0, show_default=True,
               help="Seconds of one request.")  # fmt: skip
 @click.option("--patience", type=click.FloatRange(0), default=600.0, show_default=True,
               help="Seconds without progress until the run stops.")  # fmt: skip
-@click.option("--shard", help="I/N, I from 0: score only every N-th input.")
-@click.option("--shards", type=click.IntRange(1), help=f"N; I is {_INDEX}.")
-@click.option("--merge", help="Join the outputs of shards, given as SOURCES, into this file.")
-@click.option("--overwrite", is_flag=True, help="Replace an output that exists.")
+@click.option("--shard", metavar="I/N", help="Score only every N-th input from I, from 0.")
+@click.option("--shards", type=click.IntRange(1), help=f"As --shard I/N; I is {_INDEX}.")
+@click.option(
+    "--merge", metavar="FILE", help="Join the outputs of shards, given as SOURCES, into this file."
+)
+@click.option(
+    "--overwrite", is_flag=True, help="Replace an output, finished or of another command."
+)
 @click.option("--skip-finished", is_flag=True, help="A finished output of this command is success.")
 @click.option("--quiet", is_flag=True, help="No progress and no summary.")
 @click.option("--json", "as_json", is_flag=True, help="The summary as JSON on stdout.")
@@ -56,11 +76,21 @@ def score(**given: object) -> None:
     SOURCES are folders, globs, pictures, lists (.txt), tables (.csv, .tsv, .parquet), archives
     (.tar, .tar.gz), and URLs of them (s3://, gs://, https://).
 
+    \b
+      lince score photos/ --out results.parquet
+      lince score photos/ --out results.csv --labels-from-folders    accuracy too
+      lince score list.txt --out results.jsonl --model flowers-cnn \\
+          --gateway grpc://127.0.0.1:8500       no gateway: this machine decodes
+      lince score s3://bucket/photos/ --out part-{shard}.parquet --shard 0/8
+      lince score --merge results.parquet part-*-of-8.parquet
+
     Stopped at any moment, the same command continues. A picture that can't be classified is a row
     with its error. Exit codes: 0 all are classified, 1 stopped, 2 wrong usage, 4 complete, but
     some rows have an error, 130 interrupted.
     """
     options = _Options(**given)  # type: ignore[arg-type]
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     try:
         summary, out = options.merged() if options.merge else options.scored()
     except KeyboardInterrupt:
@@ -73,6 +103,14 @@ def score(**given: object) -> None:
     elif not options.quiet:
         _tell(summary, out)
     sys.exit(SOME_FAILED if summary.errors else 0)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Ends the run in order; a second signal ends the process at once, and loses nothing either."""
+    del number, frame
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_DFL)
+    raise KeyboardInterrupt
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +200,7 @@ class _Options:
 
     def _grpc(self, url: str) -> tuple[Transport, str]:
         from client.scoring.over_grpc import OverGrpc
+        from contract.wire import tls
 
         if self.model is None:
             raise click.UsageError(
@@ -169,7 +208,8 @@ class _Options:
             )
         transport = OverGrpc(
             url.removeprefix(_GRPC).rstrip("/"),
-            self.model,
+            tls=tls.read(settings_of_environment()),
+            model=self.model,
             top_k=self.top_k,
             probabilities=self.probabilities,
             timeout=self.timeout,

@@ -26,6 +26,13 @@ class Room:
     what: str
     taken: int = 0
 
+    def check(self, amount: int) -> None:
+        """Raises:
+        Problem: there is not so much left.
+        """
+        if self.taken + amount > self.most:
+            raise Problem(OVERLOADED, f"the gateway has too many {self.what} in hand")
+
     @contextmanager
     def taking(self, amount: int) -> Iterator[Callable[[int], None]]:
         """Takes room for as long as the context lasts; what it gives takes more.
@@ -37,8 +44,7 @@ class Room:
 
         def take(more: int) -> None:
             nonlocal held
-            if self.taken + more > self.most:
-                raise Problem(OVERLOADED, f"the gateway has too many {self.what} in hand")
+            self.check(more)
             self.taken += more
             held += more
 

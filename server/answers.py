@@ -11,7 +11,7 @@ from flask import Response, request
 from contract.wire import serving_pb2 as pb
 from server.classify import Classified, Row
 from server.parameters import Options
-from server.problems import RETRY_AFTER_SECONDS, Problem
+from server.problems import CONTENT_TYPE, RETRY_AFTER_SECONDS, Problem
 from server.served import ServedVersion
 from server.wsgi_call import Answer
 
@@ -33,7 +33,7 @@ def problem_answer(problem: Problem, path: str) -> Answer:
     Problem details (RFC 9457); the Open Inference Protocol has a form of its own, and what
     TensorFlow Serving's clients look for is beside them in answers of `:predict`.
     """
-    document, content_type = problem.document(), "application/problem+json"
+    document, content_type = problem.document(), CONTENT_TYPE
     if path == "/v2" or path.startswith("/v2/"):
         document, content_type = {"error": problem.detail}, "application/json"
     elif path.endswith((":predict", "/v1/predict")):

@@ -8,6 +8,7 @@ from flask import Flask
 
 from contract.settings import Settings
 from server import bookkeeping, error_handlers, inference, timing
+from server.bodies import InMemory
 from server.paths import DEFAULT_MODEL, ModelName
 from server.routes import classify, explain, health, infer, models, openapi, page, predict
 from server.security import hooks as security
@@ -25,6 +26,9 @@ def create_app(
     """Makes the gateway. Call it in the process that serves: it opens a gRPC channel."""
     services = make_services(settings, stopping, guard)
     app = Flask("lince", static_folder=None)
+    app.request_class = InMemory
+    # Else a path with two slashes is redirected, to whatever host the caller named.
+    app.url_map.merge_slashes = False
     app.url_map.converters["model"] = ModelName
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.config["MAX_FORM_MEMORY_SIZE"] = settings.max_body_bytes

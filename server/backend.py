@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from contract.errors import TensorError
 from contract.settings import Settings
 from contract.wire import serving_pb2 as pb
+from contract.wire import tls
+from contract.wire.channel import open_channel
 from contract.wire.stubs import model_server_stubs
 from contract.wire.tensors import to_array, to_tensor
 from server.calls import Calls
-from server.channel import open_channel
 from server.deadline import Deadline
 from server.problems import BAD_MODEL_ANSWER, Problem
 from server.served import Ports
@@ -30,7 +31,8 @@ class Backend:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._stubs = model_server_stubs(open_channel(settings))
+        channel = open_channel(settings.model_server, tls.read(settings))
+        self._stubs = model_server_stubs(channel)
         self._call = Calls(settings.timeout_seconds)
 
     def describe(self, model: str, version: Version, deadline: Deadline) -> tuple[int, bytes]:

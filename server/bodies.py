@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import binascii
+import io
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 from flask import Request
@@ -30,6 +31,14 @@ ABSENT = msgspec.Raw()
 _RAW_TYPES = ("application/octet-stream", "", "application/x-www-form-urlencoded")
 # Of a form, beside its images.
 _MOST_FIELDS = 16
+
+
+class InMemory(Request):
+    """A request whose files stay in memory: Werkzeug would write large ones to the disk, where
+    callers' pictures have no business."""
+
+    def _get_file_stream(self, *_args: Any, **_more: Any) -> IO[bytes]:
+        return io.BytesIO()
 
 
 @dataclass(frozen=True)
@@ -68,7 +77,7 @@ def read(request: Request, max_images: int, parameters: Collection[str]) -> Aske
         asked = _form(request, max_images, parameters)
         missing = f"the form has no file part named {PART_NAME!r}"
     elif mimetype == "application/json":
-        asked = _json(content(request), parameters)
+        asked = _json(content(request), max_images, parameters)
         missing = "the JSON has neither 'image' nor 'images'"
     elif mimetype.startswith("image/") or mimetype in _RAW_TYPES:
         data = content(request)
@@ -81,7 +90,6 @@ def read(request: Request, max_images: int, parameters: Collection[str]) -> Aske
         )
     if not asked.images:
         raise Problem(NO_IMAGE, missing)
-    check_count(len(asked.images), max_images)
     return Asked(asked.images, {**given, **asked.parameters})
 
 
@@ -91,8 +99,7 @@ def content(request: Request) -> bytes:
     Raises:
         Problem: it is compressed as a whole.
     """
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise Problem(UNSUPPORTED_MEDIA_TYPE, "send the body without a Content-Encoding")
+    _check_plain(request)
     return request.get_data(cache=False)
 
 
@@ -126,22 +133,29 @@ def from_base64(text: str) -> bytes | Problem:
         return Problem(BAD_BODY, f"not base64: {error}")
 
 
+def _check_plain(request: Request) -> None:
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise Problem(UNSUPPORTED_MEDIA_TYPE, "send the body without a Content-Encoding")
+
+
 def _form(request: Request, max_images: int, parameters: Collection[str]) -> Asked:
+    _check_plain(request)
     # Werkzeug would go on to 1,000 parts.
     request.max_form_parts = max_images + _MOST_FIELDS
     try:
-        images = [part.read() for part in request.files.getlist(PART_NAME)]
+        files = request.files.getlist(PART_NAME)
     except RequestEntityTooLarge as error:
         if (request.content_length or 0) > (request.max_content_length or 0):
             raise
         raise Problem(
             TOO_MANY_IMAGES, f"the form has more than {request.max_form_parts} parts"
         ) from error
+    check_count(len(files), max_images)
     fields = {name: request.form[name] for name in parameters if name in request.form}
-    return Asked(list(images), fields)
+    return Asked([part.read() for part in files], fields)
 
 
-def _json(data: bytes, parameters: Collection[str]) -> Asked:
+def _json(data: bytes, max_images: int, parameters: Collection[str]) -> Asked:
     members = decode_json(data, dict[str, msgspec.Raw])
     if "examples" in members:
         raise Problem(
@@ -160,4 +174,5 @@ def _json(data: bytes, parameters: Collection[str]) -> Asked:
         else:
             raise Problem(BAD_BODY, f"the JSON has a member {name[:50]!r}, which is not known")
     texts = [item if isinstance(item, str) else item.b64 for item in images if item is not None]
+    check_count(len(texts), max_images)
     return Asked([from_base64(text) for text in texts], values)

@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 from server import metrics
 from server.problems import UNAVAILABLE, Problem
 
-_CLOSED, _OPEN, _TRYING = "closed", "open", "half-open"
-STATES = (_CLOSED, _OPEN, _TRYING)
+_CLOSED, _OPEN, _TRYING = metrics.BREAKER_STATES
 
 
 @dataclass
@@ -40,9 +39,12 @@ class Breaker:
     _until: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
+    def __post_init__(self) -> None:
+        metrics.breaker_is(self.name, self._state)
+
     @property
     def state(self) -> str:
-        """One of STATES."""
+        """One of `metrics.BREAKER_STATES`."""
         return self._state
 
     def check(self) -> None:
@@ -61,7 +63,7 @@ class Breaker:
                 raise Problem(
                     UNAVAILABLE, f"the model server of {self.name} failed again and again just now"
                 )
-            self._state = _TRYING
+            self._become(_TRYING)
             self._until = self.clock() + self.open_seconds
 
     def succeeded(self) -> None:
@@ -69,12 +71,16 @@ class Breaker:
         if self._failures or self._state != _CLOSED:
             with self._lock:
                 self._failures = 0
-                self._state = _CLOSED
+                self._become(_CLOSED)
 
     def failed(self) -> None:
         """The model server could not be reached, or did not answer in time."""
         with self._lock:
             self._failures += 1
             if self._state == _TRYING or self._failures >= self.failures_to_open:
-                self._state = _OPEN
+                self._become(_OPEN)
                 self._until = self.clock() + self.open_seconds
+
+    def _become(self, state: str) -> None:
+        self._state = state
+        metrics.breaker_is(self.name, state)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import re
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -29,8 +30,9 @@ _MOST_TRIES = 3
 _FIRST_PAUSE_SECONDS = 0.05
 
 # A call that had this share of the gateway's own deadline and was not answered says something about
-# the model server; one that had less, about its caller's patience.
-_PATIENCE = 0.5
+# the model server; one that had less, about its caller's patience. Below a half, so that by default
+# the catalog's calls, which have 5 of 10 seconds, are heard: they go on where callers share a call.
+_PATIENCE = 0.4
 
 # TensorFlow Serving's texts, where its status alone doesn't tell.
 _UNKNOWN_LABEL = "Unrecognized servable version label"
@@ -50,6 +52,7 @@ class Calls:
     def __init__(self, timeout_seconds: float) -> None:
         self._patience = _PATIENCE * timeout_seconds
         self._breakers: dict[str, Breaker] = {}
+        self._lock = threading.Lock()
 
     def __call__(
         self, method: Callable[..., Any], request: Any, model: str, deadline: Deadline
@@ -61,16 +64,15 @@ class Calls:
             UnknownLabelError, BatchTooLargeError: INVALID_ARGUMENT with TensorFlow Serving's text.
             Problem: everything else that isn't an answer.
         """
-        breaker = self._breakers.setdefault(model, Breaker(model))
+        breaker = self._breaker(model)
         for tries in itertools.count(1):
-            breaker.check()
             seconds, since = deadline.left(), time.perf_counter()
+            breaker.check()  # the last before the call: who passes has to say how it went
             try:
                 answer = method(request, timeout=seconds, metadata=tracing.metadata())
             except grpc.RpcError as error:
                 _count(request, error.code(), since)
                 self._note(breaker, error, seconds)
-                metrics.breaker_is(model, breaker.state)
                 pause = _FIRST_PAUSE_SECONDS * 2 ** (tries - 1) * random.uniform(0.5, 1.0)  # noqa: S311
                 if not _worth_a_try(error, tries) or pause >= deadline.left():
                     raise _translated(error, model) from error
@@ -79,9 +81,14 @@ class Calls:
             else:
                 _count(request, grpc.StatusCode.OK, since)
                 breaker.succeeded()
-                metrics.breaker_is(model, breaker.state)
                 return answer
         raise AssertionError("not reached")
+
+    def _breaker(self, model: str) -> Breaker:
+        with self._lock:
+            if model not in self._breakers:
+                self._breakers[model] = Breaker(model)
+            return self._breakers[model]
 
     def _note(self, breaker: Breaker, error: grpc.RpcError, seconds: float) -> None:
         code = error.code()

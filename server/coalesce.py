@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from server.deadline import Deadline
+from server.deadline import Deadline, passed
 from server.problems import (
     TIMEOUT,
     UNAVAILABLE,
@@ -44,7 +44,7 @@ class _Job:
     alone: bool = False
     gone: bool = False
     answer: NDArray[Any] | None = None
-    error: Exception | None = None
+    error: BaseException | None = None
 
 
 class Coalescer:
@@ -82,7 +82,7 @@ class Coalescer:
         if job.batch is None:
             self._wait(job)
         if job.batch is not None:
-            self._lead(job.batch)
+            self._lead(job.batch, deadline)
         if job.alone:
             return self._call(rows, deadline)
         if job.error is not None:
@@ -101,14 +101,11 @@ class Coalescer:
             elif job.batch is not None:
                 self._pass_on([other for other in job.batch if not other.gone])
             # Else its rows are in a call already, whose answer nobody will want.
-        job.deadline.left()
-        raise Problem(TIMEOUT, "the request's deadline has passed")
+        raise passed()
 
-    def _lead(self, batch: list[_Job]) -> None:
-        with self._lock:
-            self._fill(batch)
+    def _lead(self, batch: list[_Job], deadline: Deadline) -> None:
         try:
-            self._answer(batch)
+            self._answer(batch, deadline)
         finally:
             with self._lock:
                 self._pass_on([])
@@ -124,20 +121,21 @@ class Coalescer:
             batch.append(job)
 
     def _pass_on(self, batch: list[_Job]) -> None:
-        """Gives the right to call to the next one in turn, for a batch or whatever waits."""
+        """Gives the right to call on, for a batch and whatever waits."""
         self._fill(batch)
         if batch:
-            batch[0].batch = batch
-            batch[0].woken.set()
+            # Who calls can't leave before the call ends, so it is who would wait the longest.
+            leader = max(batch, key=lambda job: job.deadline)
+            leader.batch = batch
+            leader.woken.set()
         else:
             self._calling -= 1
 
-    def _answer(self, batch: list[_Job]) -> None:
-        latest = max((job.deadline for job in batch), key=lambda deadline: deadline.at)
+    def _answer(self, batch: list[_Job], deadline: Deadline) -> None:
         try:
             rows = [job.rows for job in batch]
-            answers = self._call(rows[0] if len(rows) == 1 else np.concatenate(rows), latest)
-        except Exception as error:
+            answers = self._call(rows[0] if len(rows) == 1 else np.concatenate(rows), deadline)
+        except BaseException as error:  # whatever ends this thread, the others are to be woken
             if isinstance(error, BatchTooLargeError):
                 self._most_rows = max(1, min(self._most_rows, error.most))
             for job in batch:
@@ -152,7 +150,7 @@ class Coalescer:
             job.woken.set()
 
 
-def _is_shared(error: Exception) -> bool:
+def _is_shared(error: BaseException) -> bool:
     if isinstance(error, Problem):
         return error.kind in _SHARED_KINDS
     return isinstance(error, VersionGoneError)

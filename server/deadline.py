@@ -12,9 +12,9 @@ from server.problems import BAD_PARAMETER, TIMEOUT, Problem
 HEADER = "X-Request-Timeout"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Deadline:
-    """A moment on the monotonic clock, in seconds."""
+    """A moment on the monotonic clock, in seconds; the least is the nearest."""
 
     at: float
 
@@ -30,8 +30,13 @@ class Deadline:
         """
         left = self.at - time.monotonic()
         if left <= 0:
-            raise Problem(TIMEOUT, "the request's deadline has passed")
+            raise passed()
         return left
+
+
+def passed() -> Problem:
+    """Returns the problem of a request that has no time left."""
+    return Problem(TIMEOUT, "the request's deadline has passed")
 
 
 def asked_seconds(header: str | None) -> float:

@@ -81,9 +81,14 @@ def _decoded(
         lap("resize")
     except ImageError as error:
         lap("decode")
-        return Problem(_KINDS[type(error)], str(error))
+        return problem_of(error)
     file = File(image.format, mode, *image.size, orientation(image) != 1)
     return Picture(pixels, file)
+
+
+def problem_of(error: ImageError) -> Problem:
+    """Returns what a caller is told of a file that gives no picture."""
+    return Problem(_KINDS[type(error)], str(error))
 
 
 def _checked(pixels: NDArray[np.uint8], spec: PixelSpec, max_pixels: int) -> Picture | Problem:

@@ -12,7 +12,7 @@ from server import timing
 from server.backend import Backend
 from server.catalog import Catalog, Choice, Found
 from server.deadline import Deadline
-from server.decoding import Picture, Source, decode_all
+from server.decoding import File, Picture, Source, decode_all
 from server.one_version import by_one_version
 from server.problems import BAD_MODEL_ANSWER, NOT_A_CLASSIFIER, NOT_EXPLAINABLE, Problem
 from server.served import ServedVersion
@@ -35,10 +35,15 @@ class Explanation:
 
 @dataclass(frozen=True)
 class Explained:
-    """The version that answered, and for each image its explanation or its problem."""
+    """The version that answered, and for each image its explanation or its problem.
+
+    Attributes:
+        files: for each image what its file was; None for none that is sound.
+    """
 
     found: Found
     results: list[Explanation | Problem]
+    files: list[File | None]
 
 
 def explain(
@@ -46,11 +51,15 @@ def explain(
     backend: Backend,
     images: Sequence[Source],
     choice: Choice,
+    found: Found,
     deadline: Deadline,
     *,
     max_pixels: int,
 ) -> Explained:
     """Explains images by the version that is meant.
+
+    Args:
+        found: what the catalog has for the choice.
 
     Raises:
         Problem: of the whole request; an image's own problem is in its result.
@@ -63,16 +72,18 @@ def explain(
         spec = version.pixels
         if spec.fingerprint not in made:
             made[spec.fingerprint] = decode_all(images, spec, max_pixels, deadline)
+        pictures = made[spec.fingerprint]
         with timing.stage("predict"):
             results = [
                 each
                 if isinstance(each, Problem)
                 else _explanation(backend, version, each.pixels, deadline)
-                for each in made[spec.fingerprint]
+                for each in pictures
             ]
-        return Explained(found, results)
+        files = [None if isinstance(each, Problem) else each.file for each in pictures]
+        return Explained(found, results, files)
 
-    return by_one_version(catalog, choice, catalog.find(choice, deadline), deadline, call)
+    return by_one_version(catalog, choice, found, deadline, call)
 
 
 def _check(version: ServedVersion) -> None:

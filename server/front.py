@@ -24,6 +24,7 @@ from server.problems import (
     BAD_BODY,
     BODY_TOO_LARGE,
     BODY_TOO_SLOW,
+    CONTENT_TYPE,
     INTERNAL_ERROR,
     Problem,
 )
@@ -33,10 +34,12 @@ from server.wsgi_call import Answer, App, Request, call, environ
 
 _log = logging.getLogger(__name__)
 
-_PROBLEM = "application/problem+json"
 _WITHOUT_BODY = ("GET", "HEAD", "OPTIONS")
 # Probes, figures and pages don't wait behind pictures.
-_CONTROL_THREADS = 2
+_CONTROL_THREADS = 4
+_MOST_CONTROL = 256
+# Some of those ask the model server; a gateway isn't to be taken for dead because that one hangs.
+_LIVENESS_PATHS = ("/livez", "/v2/health/live")
 
 
 class Front:
@@ -66,29 +69,31 @@ class Front:
         self._bytes = Room(settings.max_buffered_bytes, "bytes of request bodies")
         self._workers = ThreadPoolExecutor(settings.threads, thread_name_prefix="worker")
         self._control = ThreadPoolExecutor(_CONTROL_THREADS, thread_name_prefix="control")
+        self._control_places = Room(_MOST_CONTROL, "requests")
+        self._liveness = ThreadPoolExecutor(1, thread_name_prefix="liveness")
 
     async def __rsgi__(self, scope: Any, proto: Any) -> None:
         head = time.perf_counter()
         try:
             answer = await self._answer(scope, proto, head)
         except Problem as problem:
-            request_id = bookkeeping.request_id(scope.headers.get("x-request-id"))
-            share = self._settings.access_log
-            bookkeeping.refused(scope.method, request_id, head, problem, share)
-            answer = self._refusal(problem, scope)
-            answer.headers.append(("x-request-id", request_id))
+            answer = self._refused(problem, scope, head)
         except Exception:
-            _log.exception("a request failed before the application had it")
-            answer = self._refusal(Problem(INTERNAL_ERROR, "an unexpected error"), scope)
+            _log.exception("a request failed outside the application")
+            answer = self._refused(Problem(INTERNAL_ERROR, "an unexpected error"), scope, head)
         headers = answer.headers
         if self._stopping():
             headers = [*headers, ("connection", "close")]
         proto.response_bytes(answer.status, headers, answer.body)
 
-    def _refusal(self, problem: Problem, scope: Any) -> Answer:
+    def _refused(self, problem: Problem, scope: Any, head: float) -> Answer:
+        """Answers, counts and logs what the application has not answered."""
+        request_id = bookkeeping.request_id(scope.headers.get("x-request-id"))
+        bookkeeping.refused(scope.method, request_id, head, problem, self._settings.access_log)
         answer = problem_answer(problem, scope.path)
         origin = scope.headers.get("origin")
-        answer.headers.extend(self._safety.of(scope.method, _PROBLEM, origin))
+        answer.headers.extend(self._safety.of(scope.method, CONTENT_TYPE, origin))
+        answer.headers.append(("x-request-id", request_id))
         return answer
 
     async def _answer(self, scope: Any, proto: Any, head: float) -> Answer:
@@ -97,9 +102,16 @@ class Front:
             more[CALLER] = self._guard.check(scope.headers, scope.path, scope.method)
         asked = Deadline.after(asked_seconds(scope.headers.get(HEADER.lower())))
         if scope.method in _WITHOUT_BODY:
-            return await self._run(self._control, _request(scope, b""), asked, head, more)
+            request = _request(scope, b"")
+            if scope.path in _LIVENESS_PATHS:
+                return await self._run(self._liveness, request, asked, head, more)
+            with self._control_places.taking(1):
+                return await self._run(self._control, request, asked, head, more)
         declared = self._declared_length(scope)
-        with self._bytes.taking(declared) as take:
+        with self._bytes.taking(0) as take:
+            # Taken as it comes, not as it is declared: who declares much and sends nothing would
+            # keep everybody out.
+            self._bytes.check(declared)
             body = await self._read(proto, declared, take, asked)
             with self._places.taking(1):
                 return await self._run(self._workers, _request(scope, body), asked, head, more)
@@ -114,7 +126,7 @@ class Front:
     ) -> Answer:
         # The gateway's own limit is for its work; how long a caller sends, another one bounds.
         own = Deadline.after(self._settings.timeout_seconds)
-        arrival = Arrival(min(asked, own, key=lambda deadline: deadline.at), head)
+        arrival = Arrival(min(asked, own), head)
         made = environ(request, more | {KEY: arrival})
         waiting = metrics.Waiting()
         try:
@@ -137,24 +149,25 @@ class Front:
         self, proto: Any, declared: int, take: Callable[[int], None], asked: Deadline
     ) -> bytes:
         seconds = min(self._settings.body_seconds, asked.left())
-        chunks: list[bytes] = []
-        size = 0
+        body = bytearray()  # a list of chunks would take forty times the bytes of very short ones
         try:
             async with asyncio.timeout(seconds):
                 async for chunk in proto:
-                    size += len(chunk)
-                    if size > self._settings.max_body_bytes:
+                    if len(body) + len(chunk) > self._settings.max_body_bytes:
                         raise self._too_large()
-                    if size > declared:
-                        take(len(chunk))
-                    chunks.append(chunk)
+                    take(len(chunk))
+                    body += chunk
         except TimeoutError as error:
             raise Problem(
                 BODY_TOO_SLOW, f"the body was not there after {seconds:.3g} seconds"
             ) from error
         except RuntimeError as error:  # granian's, for a caller that went away
             raise Problem(BAD_BODY, "the body broke off") from error
-        return b"".join(chunks)
+        if (
+            len(body) < declared
+        ):  # granian ends without an error for a caller that only stops to send
+            raise Problem(BAD_BODY, "the body broke off")
+        return bytes(body)
 
     def _too_large(self) -> Problem:
         most = self._settings.max_body_bytes

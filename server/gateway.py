@@ -10,7 +10,7 @@ import sys
 import tempfile
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from granian import Granian
 from granian.constants import Interfaces
@@ -18,7 +18,8 @@ from granian.http import HTTP1Settings, HTTP2Settings
 from granian.log import LogLevels
 
 from contract.settings import Settings
-from server import logs, tls_files, tracing
+from contract.wire import tls
+from server import logs, tracing
 from server.ports import check_port
 from server.security.guard import Guard, make_guard
 
@@ -44,7 +45,7 @@ def run(settings: Settings) -> None:
         StartError: the address is taken or not this machine's.
         SettingsError: a file that a setting names can't be read, or an extra is missing.
     """
-    tls_files.read(settings)
+    tls.read(settings)
     tracing.wanted(os.environ)
     check_port(settings.host, settings.port)
     if settings.metrics_port:
@@ -73,17 +74,19 @@ def run(settings: Settings) -> None:
             log_dictconfig=logs.GRANIAN,
         )
         server.stopping = stopping = Flag()
+        server.serving = serving = Flag()
         server.delay_seconds = settings.drain_delay_seconds
         # Workers inherit it: the rates' buckets are theirs together, and a broken file of keys is
         # told here.
         guard = make_guard(settings)
         _let_young_workers_be_stopped()
         print(f"gateway: http://{settings.host}:{settings.port}", file=sys.stderr, flush=True)
-        server.serve(target_loader=partial(_load, settings, stopping, guard), wrap_loader=False)
+        loader = partial(_load, settings, stopping, serving, guard)
+        server.serve(target_loader=loader, wrap_loader=False)
 
 
 class Flag:
-    """A flag that workers see as soon as the process that forked them raises it."""
+    """A flag that a process and those that it forked see as soon as one of them raises it."""
 
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, 1)
@@ -94,12 +97,33 @@ class Flag:
     def raise_(self) -> None:
         self._memory[0] = 1
 
+    def lower(self) -> None:
+        self._memory[0] = 0
+
 
 class _Server(Granian):  # type: ignore[misc]  # its types are not checked
-    """Granian, but that callers are led away before it stops."""
+    """Granian, but that callers are led away before it stops, and that it lives on when requests
+    end one worker after another.
+
+    Attributes:
+        stopping: raised when it is about to stop.
+        serving: raised by every worker that has begun to serve.
+        delay_seconds: for which requests are still taken then.
+    """
 
     stopping: Flag
+    serving: Flag
     delay_seconds: float
+
+    def _respawn_workers(self, *args: Any, **more: Any) -> None:
+        served = self.serving()
+        self.serving.lower()
+        super()._respawn_workers(*args, **more)
+        # Granian ends with all its workers when one dies twice within 5.5 seconds. That is right
+        # for those that can't begin, and wrong for those that a picture has brought down: who sent
+        # it twice would end the service of everybody.
+        if served:
+            self.respawned_wrks.clear()
 
     def shutdown(self, exit_code: int = 0) -> None:
         self.stopping.raise_()
@@ -109,7 +133,7 @@ class _Server(Granian):  # type: ignore[misc]  # its types are not checked
         super().shutdown(exit_code)
 
 
-def _load(settings: Settings, stopping: Flag, guard: Guard) -> Front:
+def _load(settings: Settings, stopping: Flag, serving: Flag, guard: Guard) -> Front:
     """Makes the application in a worker, after the fork."""
     _give_memory_back()
     from server.app import create_app
@@ -118,7 +142,9 @@ def _load(settings: Settings, stopping: Flag, guard: Guard) -> Front:
 
     if settings.metrics_port:
         MetricsServer(settings.metrics_host, settings.metrics_port).start()
-    return Front(create_app(settings, stopping, guard), settings, stopping, guard)
+    front = Front(create_app(settings, stopping, guard), settings, stopping, guard)
+    serving.raise_()
+    return front
 
 
 def _let_young_workers_be_stopped() -> None:

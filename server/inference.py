@@ -1,22 +1,27 @@
-"""What every inference route does: choose the version, classify, count."""
+"""What every inference route does: choose the version, ask it, count."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 from flask import Flask, Response, g, request
 
+from server import explain as explanations
 from server import metrics
-from server.catalog import Choice
+from server.catalog import Choice, Found
 from server.classify import Classified
 from server.decoding import Source
+from server.explain import Explained
 from server.problems import Problem
 from server.services import Services
 
 #: The header by which a caller keeps its requests on one track of a canary.
 CANARY_KEY = "X-Canary-Key"
 _MOST_KEY = 256
+
+Answered = TypeVar("Answered", Classified, Explained)
 
 
 def choice(name: str, number: int | None = None, label: str | None = None) -> Choice:
@@ -25,7 +30,7 @@ def choice(name: str, number: int | None = None, label: str | None = None) -> Ch
     return Choice(name, number, label, key)
 
 
-def run(
+def classify(
     services: Services, images: Sequence[Source], wanted: Choice, *, all_or_nothing: bool = False
 ) -> Classified:
     """Classifies the images of the request in hand, and counts them and what became of them.
@@ -33,6 +38,45 @@ def run(
     Raises:
         Problem: of the whole request; an image's own problem is in its result.
     """
+
+    def ask(found: Found) -> Classified:
+        return services.classifier.classify(
+            images, wanted, found, g.deadline, all_or_nothing=all_or_nothing
+        )
+
+    classified = _answered(services, images, wanted, ask)
+    _count(classified)
+    services.observer.saw(images, classified, g.request_id)
+    return classified
+
+
+def explain(services: Services, images: Sequence[Source], wanted: Choice) -> Explained:
+    """Explains the images of the request in hand, and counts them in the same way.
+
+    Raises:
+        Problem: of the whole request; an image's own problem is in its result.
+    """
+    most = services.settings.max_image_pixels
+
+    def ask(found: Found) -> Explained:
+        return explanations.explain(
+            services.catalog, services.backend, images, wanted, found, g.deadline, max_pixels=most
+        )
+
+    explained = _answered(services, images, wanted, ask)
+    sound = sum(not isinstance(result, Problem) for result in explained.results)
+    if sound:
+        metrics.image_outcome("explained", sound)
+    return explained
+
+
+def _answered(
+    services: Services,
+    images: Sequence[Source],
+    wanted: Choice,
+    ask: Callable[[Found], Answered],
+) -> Answered:
+    """Finds the version that is meant, asks it, and counts what is alike for all answers."""
     for image in images:
         if isinstance(image, bytes):
             metrics.image_received(len(image))
@@ -41,19 +85,23 @@ def run(
         found = services.catalog.find(wanted, g.deadline)
         if found.track is not None:
             g.log["track"] = found.track  # now: a canary that fails is what is to be seen
-        classified = services.classifier.classify(
-            images, wanted, found, g.deadline, all_or_nothing=all_or_nothing
-        )
+        answered = ask(found)
     except Problem as problem:
         metrics.image_outcome(problem.kind.name, len(images))
         raise
-    g.log["version"] = classified.version.number
-    if classified.found.track is not None:
-        g.log["track"] = classified.found.track
-    g.classified = classified
-    _count(classified)
-    services.observer.saw(images, classified, g.request_id)
-    return classified
+    g.found = answered.found
+    g.log["version"] = answered.found.version.number
+    if answered.found.track is not None:
+        g.log["track"] = answered.found.track
+    for file in answered.files:
+        if file is not None:
+            metrics.image_decoded(
+                file.format, file.mode, file.width * file.height, rotated=file.rotated
+            )
+    for result in answered.results:
+        if isinstance(result, Problem):
+            metrics.image_outcome(result.kind.name)
+    return answered
 
 
 def add(app: Flask) -> None:
@@ -61,25 +109,15 @@ def add(app: Flask) -> None:
 
     @app.after_request
     def show(response: Response) -> Response:
-        if "classified" in g:
-            response.headers["X-Model-Version"] = str(g.classified.version.number)
-            if g.classified.found.track is not None:
-                response.headers["X-Model-Track"] = g.classified.found.track
+        if "found" in g:
+            response.headers["X-Model-Version"] = str(g.found.version.number)
+            if g.found.track is not None:
+                response.headers["X-Model-Track"] = g.found.track
         return response
 
 
 def _count(classified: Classified) -> None:
-    for file in classified.files:
-        if file is not None:
-            metrics.image_decoded(
-                file.format, file.mode, file.width * file.height, rotated=file.rotated
-            )
-    rows = []
-    for result in classified.results:
-        if isinstance(result, Problem):
-            metrics.image_outcome(result.kind.name)
-        else:
-            rows.append(result)
+    rows = [row for row in classified.results if not isinstance(row, Problem)]
     if rows:
         metrics.image_outcome("classified", len(rows))
         version = classified.version

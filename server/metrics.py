@@ -345,7 +345,8 @@ def backend_called(model: str, number: int | None, code: str, seconds: float) ->
         number: the version that was asked for; None where none was named.
         code: name of the gRPC status, `OK` for instance.
     """
-    named = version_label(model, number)
+    # Callers may ask for any number: only one that answers is a version.
+    named = version_label(model, number, exists=code == "OK")
     _count(BACKEND_REQUESTS, model, named, code).inc()
     _times(BACKEND_DURATION, model, named).observe(seconds)
 
@@ -404,12 +405,18 @@ def _forget_older(model: str, now: tuple[int, str] | None) -> None:
 _versions: dict[str, dict[int, str]] = {}
 
 
-def version_label(model: str, number: int | None) -> str:
-    """Returns a version as a label. New versions come for as long as a gateway lives."""
+def version_label(model: str, number: int | None, *, exists: bool = True) -> str:
+    """Returns a version as a label. New versions come for as long as a gateway lives.
+
+    Args:
+        exists: whether the model server is known to have it; what never was is `unknown`.
+    """
     if number is None:
         return "unpinned"
     known = _versions.setdefault(model, {})
     if number not in known:
+        if not exists:
+            return "unknown"
         if len(known) >= MOST_VERSIONS:
             return OTHERS
         known[number] = str(number)

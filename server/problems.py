@@ -55,6 +55,9 @@ TIMEOUT = Kind("timeout", 504, "The model took too long", retryable=True)
 
 KINDS = tuple(kind for kind in list(globals().values()) if isinstance(kind, Kind))
 
+#: The media type of problem details.
+CONTENT_TYPE = "application/problem+json"
+
 #: Seconds after which a caller may try again when the model is not available.
 RETRY_AFTER_SECONDS = 1
 

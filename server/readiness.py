@@ -6,6 +6,9 @@ from server.deadline import Deadline
 from server.problems import UNAVAILABLE, Problem
 from server.services import Services
 
+# What probes wait for at most; a model server that takes longer is none to send requests to.
+_SECONDS = 2.0
+
 
 def check(services: Services, deadline: Deadline) -> None:
     """Asks for every configured model.
@@ -17,8 +20,9 @@ def check(services: Services, deadline: Deadline) -> None:
         raise Problem(UNAVAILABLE, "the gateway is about to stop")
     if not services.catalog.names:
         raise Problem(UNAVAILABLE, "no model is configured: set LINCE_MODELS")
+    soon = min(deadline, Deadline.after(_SECONDS))
     for name in services.catalog.names:
         try:
-            services.catalog.refresh(name, deadline)
+            services.catalog.refresh(name, soon)
         except Problem as problem:
             raise Problem(UNAVAILABLE, f"model {name}: {problem.detail}") from problem

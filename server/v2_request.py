@@ -25,6 +25,8 @@ LENGTH_HEADER = "Inference-Header-Content-Length"
 
 PROBABILITIES, LABEL = OUTPUTS = ("probabilities", "label")
 _LENGTH = re.compile("[0-9]{1,12}")
+_NESTED = re.compile(rb"\s*\[\s*\[")
+_Numbers = list[int | float]
 ENCODED, PIXELS = "BYTES", "UINT8"
 
 
@@ -109,7 +111,7 @@ def _encoded(tensor: _Input, binary: memoryview) -> list[Source]:
     if len(tensor.shape) > 2 or tensor.shape[1:] not in ([], [1]):
         raise Problem(BAD_BODY, f"shape: [N] or [N, 1] is expected of {ENCODED}")
     if tensor.data is ABSENT:
-        files: list[Source] = list(_strings(_binary(tensor, binary)))
+        files: list[Source] = list(_strings(_binary(tensor, binary), tensor.shape[0]))
     else:
         _no_binary(binary)
         texts = decode_json(tensor.data, list[str | list[str]])
@@ -130,13 +132,22 @@ def _pixels(tensor: _Input, binary: memoryview) -> list[Source]:
         levels = np.frombuffer(_binary(tensor, binary), np.uint8)
     else:
         _no_binary(binary)
-        made = to_pixels(decode_json(tensor.data, list[Any]))
+        made = to_pixels(_numbers(tensor.data))
         if isinstance(made, Problem):
             raise made
         levels = made
     if levels.size != math.prod(tensor.shape):
         raise Problem(BAD_BODY, f"{levels.size} elements for the shape {tensor.shape}")
     return list(levels.reshape(tensor.shape))
+
+
+def _numbers(data: msgspec.Raw) -> list[Any]:
+    """All in a row, or nested as the shape says. Nothing but numbers: NumPy would give each of many
+    short texts the room of the longest."""
+    nested = _NESTED.match(data) is not None
+    kind = list[list[list[_Numbers]]] if nested else _Numbers
+    numbers: list[Any] = decode_json(data, kind)
+    return numbers
 
 
 def _binary(tensor: _Input, binary: memoryview) -> memoryview:
@@ -153,10 +164,13 @@ def _no_binary(binary: memoryview) -> None:
         raise Problem(BAD_BODY, "the input has 'data', and there are bytes behind the JSON")
 
 
-def _strings(binary: memoryview) -> list[bytes]:
+def _strings(binary: memoryview, most: int) -> list[bytes]:
     """Each with its length before it, 4 bytes, little-endian."""
-    strings, at = [], 0
+    strings: list[bytes] = []
+    at = 0
     while at < len(binary):
+        if len(strings) == most:
+            raise Problem(BAD_BODY, "the binary data has more elements than the shape")
         if at + 4 > len(binary):
             raise Problem(BAD_BODY, "the binary data ends within a length")
         (length,) = struct.unpack_from("<I", binary, at)

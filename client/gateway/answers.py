@@ -21,7 +21,7 @@ class _Problem(msgspec.Struct):
     detail: str
     retryable: bool = False
 
-    def error(self, request_id: str | None) -> ProblemError:
+    def error(self, request_id: str | None, retry_after: float | None = None) -> ProblemError:
         return error_of(self.type)(
             status=self.status,
             type=self.type,
@@ -29,6 +29,7 @@ class _Problem(msgspec.Struct):
             detail=self.detail,
             retryable=self.retryable,
             request_id=request_id,
+            retry_after=retry_after,
         )
 
 
@@ -83,7 +84,7 @@ def read(answer: Answer, kind: type[T], address: str) -> T:
         raise BadAnswerError(
             f"{address}: answered {answer.status}, but not as a gateway does"
         ) from error
-    raise problem.error(_request_id(answer))
+    raise problem.error(_request_id(answer), answer.retry_after)
 
 
 def read_images(

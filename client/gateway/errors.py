@@ -74,6 +74,7 @@ class ProblemError(ClientError):
         detail: of this occurrence.
         retryable: whether the same request may succeed later.
         request_id: what the gateway's log has this request under, if it said so.
+        retry_after: seconds that the gateway asks to wait before another try, if it said so.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class ProblemError(ClientError):
         detail: str,
         retryable: bool,
         request_id: str | None = None,
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(f"{title}: {detail}")
         self.status = status
@@ -93,6 +95,7 @@ class ProblemError(ClientError):
         self.detail = detail
         self.retryable = retryable
         self.request_id = request_id
+        self.retry_after = retry_after
 
     @property
     def kind(self) -> str:
@@ -109,6 +112,7 @@ class ProblemError(ClientError):
             detail=self.detail,
             retryable=self.retryable,
             request_id=self.request_id,
+            retry_after=self.retry_after,
         )
         return again, ()
 

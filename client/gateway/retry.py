@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import math
 import random
-import re
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 
 import httpx
 
@@ -54,8 +51,8 @@ class Retry:
             return None
         # ldexp knows no overflow at the exponents that can be reached before the minimum.
         longest = min(self.most_seconds, math.ldexp(self.first_seconds, min(repeated, 60)))
-        asked = _retry_after(outcome) if isinstance(outcome, Answer) else 0.0
-        return asked + longest * chance()
+        asked = outcome.retry_after if isinstance(outcome, Answer) else None
+        return (asked or 0.0) + longest * chance()
 
 
 def _may_pass(outcome: Outcome) -> bool:
@@ -65,14 +62,3 @@ def _may_pass(outcome: Outcome) -> bool:
         # A proxy that found no gateway behind it; the gateway's own 502 would come again.
         return "problem+json" not in outcome.headers.get("Content-Type", "")
     return outcome.status in _BUSY
-
-
-def _retry_after(answer: Answer) -> float:
-    """Reads Retry-After, seconds or a date; what is neither is 0."""
-    text = answer.headers.get("Retry-After", "").strip()
-    if re.fullmatch(r"[0-9]{1,9}", text):
-        return float(text)
-    try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
-    except (ValueError, OverflowError):
-        return 0.0

@@ -6,9 +6,11 @@ the requests, the retries and the reading of answers are written once for both.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from typing import Any, TypeAlias, TypeVar
 
 import httpx
@@ -71,6 +73,17 @@ class Answer:
     status: int
     headers: httpx.Headers
     content: bytes
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds that the header Retry-After asks to wait, or until its date; None: nothing."""
+        text = self.headers.get("Retry-After", "").strip()
+        if re.fullmatch(r"[0-9]{1,9}", text):
+            return float(text)
+        try:
+            return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+        except (ValueError, OverflowError):
+            return None
 
 
 #: What came of a `Send`.

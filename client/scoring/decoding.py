@@ -39,47 +39,52 @@ class Decoders:
     """A pool of decoding processes; one that dies is replaced. Safe for threads.
 
     Args:
-        processes: how many.
+        processes: how many; with 0 the calling thread decodes, and a picture on which it dies takes
+            this process along.
     """
 
     def __init__(self, processes: int) -> None:
         self._processes = processes
         self._lock = threading.Lock()
-        self._pool = self._new_pool()
+        self._pool = self._new_pool() if processes else None
 
     def decode(self, contents: Sequence[Content], spec: PixelSpec) -> Decoded:
         """Reads and decodes pictures.
 
         A picture on which a process dies, by its decoder's fault or for lack of memory, is told
-        from the others: each is given to a process alone, and fails if that dies twice.
+        from the others by halves in processes of their own; alone, it fails if one dies twice.
         """
-        try:
-            return self._decode(contents, spec)
-        except BrokenProcessPool:
-            return _joined([self._alone(content, spec) for content in contents])
-
-    def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
-
-    def _alone(self, content: Content, spec: PixelSpec) -> Decoded:
-        with self._lock:  # else another's picture takes the blame
-            for _ in range(2):
-                with self._new_pool(1) as pool:
-                    try:
-                        return pool.submit(decode_all, [content], spec).result()
-                    except BrokenProcessPool:
-                        continue
-        return Decoded([], None, {0: Failed("the decoder's process died of it")})
-
-    def _decode(self, contents: Sequence[Content], spec: PixelSpec) -> Decoded:
         pool = self._pool
+        if pool is None:
+            return decode_all(contents, spec)
         try:
             return pool.submit(decode_all, list(contents), spec).result()
         except BrokenProcessPool:
-            with self._lock:
-                if pool is self._pool:
-                    self._pool = self._new_pool()
-            raise
+            self._replace(pool)
+            with self._lock:  # one at a time: memory may be short
+                return self._apart(contents, spec)
+
+    def close(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _apart(self, contents: Sequence[Content], spec: PixelSpec) -> Decoded:
+        for _ in range(2 if len(contents) == 1 else 1):
+            with self._new_pool(1) as pool:
+                try:
+                    return pool.submit(decode_all, list(contents), spec).result()
+                except BrokenProcessPool:
+                    continue
+        if len(contents) == 1:
+            return Decoded([], None, {0: Failed("the decoder's process died of it")})
+        half = len(contents) // 2
+        first, second = (self._apart(part, spec) for part in (contents[:half], contents[half:]))
+        return _joined(first, second, half)
+
+    def _replace(self, broken: ProcessPoolExecutor) -> None:
+        with self._lock:
+            if broken is self._pool:
+                self._pool = self._new_pool()
 
     def _new_pool(self, processes: int | None = None) -> ProcessPoolExecutor:
         # Spawned: gRPC's threads do not survive a fork.
@@ -120,11 +125,11 @@ def decode_all(contents: Sequence[Content], spec: PixelSpec) -> Decoded:
     return Decoded(places, np.stack(pixels) if pixels else None, wrong)
 
 
-def _joined(parts: Sequence[Decoded]) -> Decoded:
-    """Puts the outcomes of pictures that were decoded one by one together again."""
-    pixels = [part.pixels for part in parts if part.pixels is not None]
+def _joined(first: Decoded, second: Decoded, start: int) -> Decoded:
+    """Puts two parts together again, of which the second begins at the place `start`."""
+    pixels = [part.pixels for part in (first, second) if part.pixels is not None]
     return Decoded(
-        [place for place, part in enumerate(parts) if part.places],
+        first.places + [place + start for place in second.places],
         np.concatenate(pixels) if pixels else None,
-        {place: part.wrong[0] for place, part in enumerate(parts) if part.wrong},
+        first.wrong | {place + start: wrong for place, wrong in second.wrong.items()},
     )

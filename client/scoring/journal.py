@@ -5,7 +5,7 @@ OUTPUT.partial/
     header.json    the run's parameters, the pinned version
     rows.jsonl     a line for each input, in order, append-only
     result         the output in its own format, while it is made
-    done.json      the summary, once the output only has to be renamed
+    done.json      the summary, once the output only has to be renamed; goes last
 
 The rows are written as they come, so that a process may be killed at any moment; a line that is
 torn is dropped, and its input scored again. They are brought to the disk every second (and the
@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -68,6 +68,7 @@ class Journal:
         self._header = self.folder / "header.json"
         self._rows = self.folder / "rows.jsonl"
         self._done = self.folder / "done.json"
+        self._lock_file = self.folder / "lock"
         self._end = 0
         self._file: int | None = None
         self._synced = time.monotonic()
@@ -86,22 +87,20 @@ class Journal:
 
     def close(self) -> None:
         """Brings the rows to the disk and lets others write; a journal without rows goes."""
-        if self._file is not None:
-            descriptor, self._file = self._file, None
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-        if self.folder.exists() and not self._begun():
-            shutil.rmtree(self.folder, ignore_errors=True)
-        os.close(self._lock)
+        try:
+            self._close_rows()
+            if not self._begun():
+                self._remove()
+        finally:
+            os.close(self._lock)
 
     def done(self) -> Summary | None:
         """Ends a run that was complete and stopped before its last renaming; else None."""
         done = _read(self._done, Done)
         if done is None:
             return None
-        if not self.result.exists() and _inode(self.out) != done.inode:
+        if done.inode not in (_inode(self.result), _inode(self.out)):
+            self._done.unlink()  # the output was taken away: another result is not to pass for it
             return None
         self._publish(done)
         return done.summary
@@ -115,8 +114,10 @@ class Journal:
         known = _read(self._header, Header)
         if known is None or not self._begun():
             return None
-        if not self._rows.exists():  # stopped when they were just to become the output
-            self.result.replace(self._rows)
+        if not self._rows.exists():
+            if not self.result.exists():
+                return None
+            self.result.replace(self._rows)  # stopped when they were just to become the output
         if known.parameters == parameters:
             return known
         if overwrite:
@@ -139,11 +140,16 @@ class Journal:
 
     def begin(self, header: Header) -> None:
         """Starts anew, with nothing but a header."""
-        for old in (self._done, self._header, self._rows, self.result):
-            old.unlink(missing_ok=True)
+        self.clear()
+        flush_one(self.folder)  # the rows of before must not be found under the new header
         write_whole(self._header, msgspec.json.encode(header))
         self._rows.touch()
         flush_one(self.folder)
+
+    def clear(self) -> None:
+        """Drops what there is; `done.json` last, since it says that nothing else is needed."""
+        for old in (self._header, self._rows, self.result, self._done):
+            old.unlink(missing_ok=True)
 
     def rows(self) -> Iterator[Row]:
         """Gives the rows that are there, and drops what follows the last whole one."""
@@ -193,20 +199,41 @@ class Journal:
         if self.result.exists():
             self.result.replace(self.out)
         flush_one(self.out.parent)
-        shutil.rmtree(self.folder)
+        self.clear()
+
+    def _close_rows(self) -> None:
+        if self._file is not None:
+            descriptor, self._file = self._file, None
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
     def _begun(self) -> bool:
         """Whether there is anything worth going on from; a merge leaves nothing such."""
         kept = (self._rows, self._done, *([self.result] if self._header.exists() else []))
         return any(path.exists() and path.stat().st_size for path in kept)
 
+    def _remove(self) -> None:
+        """Removes the folder, unless another process has just come into it."""
+        with suppress(OSError):
+            for left in self.folder.iterdir():
+                if left != self._lock_file:
+                    left.unlink()
+            self._lock_file.unlink()
+            self.folder.rmdir()
+
     def _locked(self) -> int:
+        path = self._lock_file
         try:
             self.folder.mkdir(exist_ok=True)
         except FileExistsError as error:
             raise OutputError(f"{self.folder} is in the way") from error
-        path = self.folder / "lock"
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        taken = OutputError(f"{self.out} is being written by another process")
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except FileNotFoundError as error:  # it has just finished, and removed the folder
+            raise taken from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # A process that has just finished may have removed it in between.
@@ -215,7 +242,7 @@ class Journal:
             mine = False
         if not mine:
             os.close(descriptor)
-            raise OutputError(f"{self.out} is being written by another process")
+            raise taken
         return descriptor
 
 

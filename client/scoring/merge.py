@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import msgspec
 from client.scoring import outputs
 from client.scoring.errors import MergeError, OutputError
 from client.scoring.journal import Journal, read_summary
-from client.scoring.rows import Row, Shard, Summary
+from client.scoring.rows import Parameters, Row, Shard, Summary
 from client.scoring.tally import Tally
 
 
@@ -24,22 +25,26 @@ def merge(out: Path, shards: Sequence[Path], *, overwrite: bool = False) -> Summ
     """
     outputs.check(out)
     with Journal(out) as journal:
-        journal.done()
+        files = _in_order({path: read_summary(path) for path in shards})
+        whole = msgspec.structs.replace(files[0][1].parameters, shard=Shard())
+        finished = journal.done()
+        if finished is not None and finished.parameters == whole:
+            return finished
         if not overwrite:
             journal.check_unused()
             if out.exists():
                 raise OutputError(f"{out} exists; --overwrite replaces it")
-        return _merge(journal, shards)
+        journal.clear()
+        return _merge(journal, files, whole)
 
 
-def _merge(journal: Journal, shards: Sequence[Path]) -> Summary:
-    files = _in_order({path: read_summary(path) for path in shards})
+def _merge(journal: Journal, files: Sequence[tuple[Path, Summary]], whole: Parameters) -> Summary:
     first = files[0][1]
     tally = Tally()
     outputs.write(journal.result, journal.out.suffix, _joined(files, tally))
     summary = msgspec.structs.replace(
         first,
-        parameters=msgspec.structs.replace(first.parameters, shard=Shard()),
+        parameters=whole,
         rows=tally.rows,
         errors=tally.errors,
         seconds=round(sum(each.seconds for _, each in files), 3),
@@ -57,7 +62,7 @@ def _in_order(summaries: dict[Path, Summary]) -> list[tuple[Path, Summary]]:
         _check_same(path, first, other, summary)
     numbers = [summary.parameters.shard.number for _, summary in files]
     expected = range(first.parameters.shard.of)
-    if twice := {number for number in numbers if numbers.count(number) > 1}:
+    if twice := [number for number, count in Counter(numbers).items() if count > 1]:
         raise MergeError(f"shard {min(twice)} is given twice")
     if missing := set(expected) - set(numbers):
         listed = ", ".join(map(str, sorted(missing)))

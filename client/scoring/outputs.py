@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,8 @@ from client.scoring.errors import OutputError
 from client.scoring.rows import Ranked, Row
 
 _COLUMNS = Row.__struct_fields__
-# Rows of a Parquet row group.
-_GROUP = 8192
+# Of a Parquet row group: rows, and probabilities of all of them together, at most.
+_GROUP, _GROUP_NUMBERS = 8192, 1_000_000
 
 
 def write_jsonl(path: Path, rows: Iterable[Row]) -> None:
@@ -27,7 +26,7 @@ def write_jsonl(path: Path, rows: Iterable[Row]) -> None:
 def write_csv(path: Path, rows: Iterable[Row]) -> None:
     """Writes a line for each row after the columns' names; lists are JSON."""
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv.writer(file)  # its line ends are RFC 4180's: only so are all of them quoted
         writer.writerow(_COLUMNS)
         writer.writerows([_cell(getattr(row, name)) for name in _COLUMNS] for row in rows)
 
@@ -45,11 +44,23 @@ def write_parquet(path: Path, rows: Iterable[Row]) -> None:
         "probabilities": pa.list_(pa.float32()),
     }
     schema = pa.schema([(name, kinds.get(name, pa.string())) for name in _COLUMNS])
-    source = iter(rows)
     with pq.ParquetWriter(path, schema) as writer:
-        while group := [msgspec.to_builtins(row) for row in islice(source, _GROUP)]:
-            whole = [{"top_k": [], **row} for row in group]
+        for group in _groups(rows):
+            whole = [{"top_k": [], **msgspec.to_builtins(row)} for row in group]
             writer.write_table(pa.Table.from_pylist(whole, schema))
+
+
+def _groups(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    group: list[Row] = []
+    numbers = 0
+    for row in rows:
+        group.append(row)
+        numbers += len(row.probabilities or ())
+        if len(group) == _GROUP or numbers >= _GROUP_NUMBERS:
+            yield group
+            group, numbers = [], 0
+    if group:
+        yield group
 
 
 def read_jsonl(path: Path) -> Iterator[Row]:
@@ -61,7 +72,9 @@ def read_jsonl(path: Path) -> Iterator[Row]:
 def read_csv(path: Path) -> Iterator[Row]:
     with path.open(newline="", encoding="utf-8") as file:
         for cells in csv.DictReader(file):
-            given = {name: _value(name, cell) for name, cell in cells.items() if cell != ""}
+            given = {
+                name: _value(name, cell) for name, cell in cells.items() if cell or name == "path"
+            }
             yield msgspec.convert(given, Row, strict=False)
 
 
@@ -93,6 +106,8 @@ def check(out: Path) -> None:
     """
     if out.suffix not in FORMATS:
         raise OutputError(f"{out}: the suffix is one of {', '.join(FORMATS)}")
+    if out.is_dir():
+        raise OutputError(f"{out} is a folder")
     if not out.parent.is_dir():
         raise OutputError(f"{out.parent}: no such folder")
     if out.suffix == ".parquet":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -32,21 +31,13 @@ from contract.errors import ManifestError, TensorError
 from contract.manifest import Manifest
 from contract.pixels import PixelSpec
 from contract.wire import serving_pb2 as pb
-from contract.wire.stubs import CHANNEL_OPTIONS, model_server_stubs
+from contract.wire.channel import open_channel
+from contract.wire.stubs import model_server_stubs
 from contract.wire.tensors import to_array, to_tensor
+from contract.wire.tls import Tls
 
 #: Pictures of a call.
 BATCH = 32
-_OPTIONS = (
-    *CHANNEL_OPTIONS,
-    # All servers behind a name take part.
-    ("grpc.service_config", json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})),
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1000),
-    ("grpc.dns_min_time_between_resolutions_ms", 5000),
-    ("grpc.enable_http_proxy", 0),
-    ("grpc.use_local_subchannel_pool", 1),
-)
 _BUSY = (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE)
 _REFUSED = (
     grpc.StatusCode.FAILED_PRECONDITION,
@@ -69,13 +60,14 @@ class OverGrpc:
     """Asks a model server.
 
     Args:
-        address: host:port, without the scheme.
+        address: as the setting LINCE_MODEL_SERVER has it, like host:port.
         model: its name.
         top_k: how many labels to rank.
         probabilities: whether to give every label's.
         timeout: seconds of a call.
-        processes: that decode.
+        processes: that decode; 0 decodes in the calling thread.
         batch: pictures of a call.
+        tls: None calls the model server in the clear.
     """
 
     def __init__(
@@ -86,8 +78,9 @@ class OverGrpc:
         top_k: int = 5,
         probabilities: bool = False,
         timeout: float = 30.0,
-        processes: int = 1,
+        processes: int = 0,
         batch: int = BATCH,
+        tls: Tls | None = None,
     ) -> None:
         self.batch = batch
         self._address = address
@@ -95,7 +88,7 @@ class OverGrpc:
         self._top_k = top_k
         self._probabilities = probabilities
         self._timeout = timeout
-        self._channel = grpc.insecure_channel(address, options=_OPTIONS)
+        self._channel = open_channel(address, tls)
         self._stubs = model_server_stubs(self._channel)
         self._decoders = Decoders(processes)
         self._lock = threading.Lock()
@@ -157,7 +150,7 @@ class OverGrpc:
         request.inputs["images"].CopyFrom(to_tensor(pixels))
         request.output_filter.append("probabilities")
         try:
-            answer = self._call(self._stubs.predict, request)
+            answer = self._call(self._stubs.predict, request, len(pixels))
         except VersionMissingError as error:
             if asked is not None:
                 raise
@@ -187,20 +180,22 @@ class OverGrpc:
             request.model_spec.version.value = version
         return request
 
-    def _call(self, method: Callable[..., Any], request: Any) -> Any:
+    def _call(self, method: Callable[..., Any], request: Any, rows: int = 1) -> Any:
         try:
             return method(request, timeout=self._timeout)
         except grpc.RpcError as error:
-            raise self._translated(error) from error
+            raise self._translated(error, rows) from error
         except ValueError as error:  # the channel was closed: the run ends
             raise AwayError(str(error)) from error
 
-    def _translated(self, error: grpc.RpcError) -> Exception:
+    def _translated(self, error: grpc.RpcError, rows: int) -> Exception:
         code, text = error.code(), f"{self._address}: {error.code().name}: {error.details()}"
         if code is grpc.StatusCode.NOT_FOUND:
             return VersionMissingError(text)
         if code in _BUSY:
             return BusyError(text)
+        if code is grpc.StatusCode.INVALID_ARGUMENT and rows > 1:  # a server with smaller batches
+            return TooMuchError(text)
         return RefusedError(text) if code in _REFUSED else AwayError(text)
 
 

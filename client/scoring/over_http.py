@@ -136,10 +136,11 @@ def translated(error: ClientError) -> Exception:
         return AwayError(str(error))
     if not isinstance(error, ProblemError):
         return RefusedError(str(error))
+    after = error.retry_after or 0.0
     if error.status in (429, 503):
-        return BusyError(str(error))
+        return BusyError(str(error), after)
     if error.status >= 500 or error.retryable:
-        return AwayError(str(error))
+        return AwayError(str(error), after)
     if isinstance(error, UnknownVersionError):
         return VersionMissingError(str(error))
     return RefusedError(str(error))

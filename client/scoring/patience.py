@@ -57,12 +57,14 @@ class Patience:
         if self._stop.is_set():
             raise StoppedError
 
-    def pause(self, number: int, why: str) -> None:
+    def pause(self, number: int, why: str, asked: float = 0.0) -> None:
         """Waits before another try.
 
         Args:
             number: how many pauses there were for this before.
             why: what is waited for to pass.
+            asked: seconds that the server asks to wait; the pause is that much longer, unless
+                patience ends before.
 
         Raises:
             PatienceError: nothing went forward for too long.
@@ -76,5 +78,6 @@ class Patience:
             raise PatienceError(f"{why}; nothing went forward for {waited:.0f} s")
         seconds = min(self.waits.longest, self.waits.first * 2 ** min(number, 30))
         # Not all at the same moment; this is no secret.
-        if self._stop.wait(seconds * random.uniform(0.5, 1.0)):  # noqa: S311
+        seconds *= random.uniform(0.5, 1.0)  # noqa: S311
+        if self._stop.wait(min(asked, longest - waited) + seconds):
             raise StoppedError

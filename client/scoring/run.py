@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
@@ -14,12 +13,11 @@ from client.scoring.errors import OutputError, SourceError, TooManyErrorsError
 from client.scoring.items import Found, Item, Items
 from client.scoring.journal import Header, Journal, read_summary
 from client.scoring.patience import Patience, Waits
-from client.scoring.pipeline import Pipeline
-from client.scoring.rows import Parameters, Row, Summary
-from client.scoring.scorer import Scorer, resolved
+from client.scoring.rows import Parameters, Summary
+from client.scoring.scorer import resolved
 from client.scoring.tally import Tally
-from client.scoring.throttle import Throttle
 from client.scoring.transport import Transport
+from client.scoring.workers import Threads, Workers
 
 
 class Progress(Protocol):
@@ -72,10 +70,21 @@ class Job:
         return sources.inputs(self.parameters.sources, self.parameters.column)
 
 
-def score(job: Job, transport: Transport, progress: Progress | None = None) -> Summary:
+def score(
+    job: Job,
+    transport: Transport,
+    progress: Progress | None = None,
+    workers: Workers | None = None,
+) -> Summary:
     """Scores every input and writes the output, which appears under its name when it is complete.
 
     What was scored before this was started, by the same command, is kept.
+
+    Args:
+        job: what to do.
+        transport: the way to the server.
+        progress: is told how it goes.
+        workers: who makes the rows; threads of this process unless given.
 
     Raises:
         ScoringError: as its kinds say; the same command continues.
@@ -85,10 +94,14 @@ def score(job: Job, transport: Transport, progress: Progress | None = None) -> S
     if job.found is None:
         sources.check(job.parameters.sources)
     with Journal(job.out) as journal:
-        finished = journal.done() or _finished(job)
+        finished = journal.done()
+        if finished is not None and finished.parameters == job.parameters:
+            return finished
+        finished = _finished(job)
         if finished is not None:
             return finished
-        return _run(job, transport, journal, progress or Silent())
+        workers = workers or Threads(transport, job.parameters, job.concurrency)
+        return _run(job, transport, journal, progress or Silent(), workers)
 
 
 def _finished(job: Job) -> Summary | None:
@@ -102,23 +115,22 @@ def _finished(job: Job) -> Summary | None:
     raise OutputError(f"{job.out} exists; --overwrite replaces it")
 
 
-def _run(job: Job, transport: Transport, journal: Journal, progress: Progress) -> Summary:
+def _run(
+    job: Job, transport: Transport, journal: Journal, progress: Progress, workers: Workers
+) -> Summary:
     began, patience = time.monotonic(), Patience(job.waits)
     header = _header(job, transport, journal, patience)
     tally, items = Tally(), Items(job.inputs(), job.parameters.shard)
     todo = iter(items)
-    _check_known(todo, journal.rows(), tally)
+    _check_known(todo, journal, tally)
     journal.resume()
     progress.begin(tally.rows)
-    throttle = Throttle(job.concurrency)
-    scorer = Scorer(transport, job.parameters, header.version, patience, throttle)
-    pipeline = Pipeline(scorer.rows, job.concurrency, lambda: throttle.limit)
     try:
-        for rows in pipeline.results(_batches(todo, transport.batch)):
+        for rows in workers.rows(todo, header.version, patience):
             journal.append(rows)
             for row in rows:
                 tally.add(row)
-            progress.advance(len(rows), tally.errors, throttle.limit)
+            progress.advance(len(rows), tally.errors, workers.in_flight)
             _check_errors(job, tally)
     finally:
         patience.stop()
@@ -151,31 +163,21 @@ def _header(job: Job, transport: Transport, journal: Journal, patience: Patience
     return header
 
 
-def _check_known(todo: Iterator[Item], rows: Iterator[Row], tally: Tally) -> None:
+def _check_known(todo: Iterator[Item], journal: Journal, tally: Tally) -> None:
     """Goes past the items that have their rows.
 
     Raises:
         SourceError: the sources give other inputs than they did.
     """
-    for row in rows:
+    for row in journal.rows():
         item = next(todo, None)
         if item is None or (item.index, item.name) != (row.index, row.path):
             now = "nothing" if item is None else item.name
             raise SourceError(
                 f"input {row.index} was {row.path} when the run began, and is {now} now: the"
-                " sources have changed. Begin anew with --overwrite, or restore them"
+                f" sources have changed. Restore them, or remove {journal.folder} to begin anew"
             )
         tally.add(row)
-
-
-def _batches(todo: Iterator[Item], size: int) -> Iterator[list[Item]]:
-    while batch := [_held(item) for item in islice(todo, size)]:
-        yield batch
-
-
-def _held(item: Item) -> Item:
-    """Reads at once what passes by only once."""
-    return Item(item.index, item.name, item.content()) if callable(item.content) else item
 
 
 def _check_errors(job: Job, tally: Tally) -> None:

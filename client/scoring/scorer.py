@@ -144,7 +144,8 @@ class Scorer:
             self._check_gone(reason)
         elif not isinstance(reason, Again):
             self._throttle.refused()
-        self._patience.pause(tries, str(reason))
+        asked = reason.after if isinstance(reason, TransportError) else 0.0
+        self._patience.pause(tries, str(reason), asked)
 
     def _check_gone(self, reason: VersionMissingError) -> None:
         now = time.monotonic()
@@ -153,7 +154,7 @@ class Scorer:
             raise VersionGoneError(
                 f"version {self._version} of model {self._parameters.model}, which this run is"
                 f" pinned to, is no longer served ({reason}). Serve it again and repeat the"
-                " command, or begin anew: --overwrite; or --any-version"
+                " command, or remove the folder OUTPUT.partial to begin anew"
             ) from reason
 
     def _row(self, item: Item, outcome: Answer | Failed) -> Row:
@@ -191,7 +192,7 @@ def resolved(transport: Transport, version: int | None, patience: Patience) -> R
             reason: TransportError = error
         except TransportError as error:
             reason = error
-        patience.pause(tries, str(reason))
+        patience.pause(tries, str(reason), reason.after)
         tries += 1
 
 

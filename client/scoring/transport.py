@@ -42,7 +42,15 @@ Outcome = Answer | Failed | Again
 
 
 class TransportError(Exception):
-    """Base of what a request as a whole can fail with; all of it may pass."""
+    """Base of what a request as a whole can fail with; all of it may pass.
+
+    Attributes:
+        after: seconds that the server asks to wait before another try.
+    """
+
+    def __init__(self, reason: str, after: float = 0.0) -> None:
+        super().__init__(reason)
+        self.after = after
 
 
 class BusyError(TransportError):

@@ -18,7 +18,7 @@ def add(app: Flask, services: Services) -> None:
             asked = bodies.read(request, services.settings.max_images, parameters.NAMES)
             options = parameters.options(asked.parameters)
         wanted = inference.choice(name, number, label)
-        classified = inference.run(services, asked.images, wanted)
+        classified = inference.classify(services, asked.images, wanted)
         if len(classified.results) == 1 and isinstance(classified.results[0], Problem):
             raise classified.results[0]
         with timing.stage("encode"):

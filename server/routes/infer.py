@@ -27,7 +27,7 @@ def add(app: Flask, services: Services) -> None:
             length = request.headers.get(v2_request.LENGTH_HEADER)
             body = bodies.content(request)
             asked = v2_request.read(body, length, ports.input, ports.pixels, limits)
-        classified = inference.run(services, asked.images, wanted, all_or_nothing=True)
+        classified = inference.classify(services, asked.images, wanted, all_or_nothing=True)
         with timing.stage("encode"):
             return v2_answer.inferred(classified, asked)
 

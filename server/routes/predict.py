@@ -22,6 +22,6 @@ def add(app: Flask, services: Services) -> None:
             instances = v1_predict.read(
                 bodies.content(request), spec, settings.max_images, settings.max_image_pixels
             )
-        classified = inference.run(services, instances.images, wanted, all_or_nothing=True)
+        classified = inference.classify(services, instances.images, wanted, all_or_nothing=True)
         with timing.stage("encode"):
             return json_response(v1_predict.answer(instances, classified.results))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contract.settings import Settings
+from server.problems import CONTENT_TYPE
 from server.security.cors import Cors, Pairs
 
 _ALWAYS = (
@@ -22,7 +23,6 @@ _PAGE = (
 )
 # Data, and pictures that someone opens by themselves: nothing in them may load or run.
 _DATA = (("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),)
-_PROBLEM = "application/problem+json"
 _VARY = (("vary", "Origin"),)
 _NO_STORE = (("cache-control", "no-store"),)
 
@@ -50,7 +50,7 @@ class AnswerHeaders:
             origin: the request's header Origin.
         """
         pairs = self._of_pages if content_type.startswith("text/html") else self._of_data
-        if method == "POST" or content_type == _PROBLEM:
+        if method == "POST" or content_type == CONTENT_TYPE:
             pairs += _NO_STORE
         if self.cors.varies:
             pairs += _VARY

@@ -1,6 +1,7 @@
 """What is sent again, after which pause, and that it all ends by the call's deadline."""
 
 import asyncio
+import pickle
 import socket
 import time
 from datetime import UTC, datetime, timedelta
@@ -185,6 +186,14 @@ def test_retry_after(text: str, least: float, most: float) -> None:
     pause = Retry().pause(0, answer, lambda: 0.0)
     assert pause is not None
     assert least <= pause <= most
+
+
+def test_the_error_says_how_long_to_wait() -> None:
+    script = Script(refusal("overloaded", 429, **{"Retry-After": "7"}))
+    with pytest.raises(OverloadedError) as caught:
+        ask(Client, script, "models", settings={"retry": Retry(times=0)})
+    assert caught.value.retry_after == 7
+    assert pickle.loads(pickle.dumps(caught.value)).retry_after == 7
 
 
 def test_the_last_refusal_is_the_error() -> None:

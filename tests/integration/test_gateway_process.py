@@ -1,6 +1,7 @@
 """The gateway as a process: small, quick, without TensorFlow, and orderly at its end."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -107,6 +108,46 @@ def test_metrics_of_several_workers_are_one(tmp_path: Path) -> None:
             break
         wait_until(lambda: len(children(process.process.pid)) == 2, "a new worker", process)
         wait_until(lambda: classified(url) == 40, "what the dead worker had counted", process)
+
+
+def test_workers_that_die_one_after_another_do_not_end_the_gateway(tmp_path: Path) -> None:
+    fake = FakeModelServer({"pets": {1: make_manifest()}})
+    with running(fake), gateway(["pets"], fake.address, tmp_path) as (process, url):
+        for _ in range(3):
+            (worker,) = children(process.process.pid)
+            os.kill(worker, signal.SIGKILL)
+            wait_until(
+                lambda dead=worker: (
+                    set(children(process.process.pid)) - {dead} and answers(f"{url}/livez")
+                ),
+                "a new worker",
+                process,
+            )
+        assert post(f"{url}/v1/models/pets:classify", picture()).status_code == 200
+        assert process.stop() == 0, process.output()
+
+
+def test_workers_that_can_not_begin_end_the_gateway(tmp_path: Path) -> None:
+    fake = FakeModelServer({"pets": {1: make_manifest()}})
+    metrics = tmp_path / "metrics"
+    with (
+        running(fake),
+        gateway(["pets"], fake.address, tmp_path, PROMETHEUS_MULTIPROC_DIR=str(metrics)) as (
+            process,
+            _,
+        ),
+    ):
+        shutil.rmtree(metrics)  # without it no worker can count
+        (worker,) = children(process.process.pid)
+        os.kill(worker, signal.SIGKILL)
+        assert process.process.wait(60) == 1, process.output()
+
+
+def answers(url: str) -> bool:
+    try:
+        return get(url).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 def classified(url: str) -> float:

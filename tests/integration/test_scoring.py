@@ -153,6 +153,26 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, fake: FakeGateway, number: i
     assert [row["index"] for row in rows(out)] == list(range(500))
 
 
+@pytest.mark.parametrize("gap", [0.01, 0.1])
+def test_a_second_ctrl_c_ends_at_once_and_loses_nothing(tmp_path: Path, gap: float) -> None:
+    source, out = tmp_path / "in", tmp_path / "out.jsonl"
+    source.mkdir()
+    for number in range(200):
+        (source / f"{number:03}.png").write_bytes(picture(seed=number))
+    server = FakeModelServer({"pets": {1: make_manifest()}}, delay=0.5)
+    with running(server):
+        words = command(source, out, f"grpc://{server.address}", "--processes", "1")
+        with started(words, tmp_path / "log") as process:
+            wait_until_rows(tmp_path / "out.jsonl.partial", 1, process)
+            process.process.send_signal(signal.SIGINT)
+            time.sleep(gap)
+            assert process.stop(signal.SIGINT) in (130, -signal.SIGINT)
+            assert "Traceback" not in process.output()
+        server.delay = 0.0
+        assert run(*words[3:]).returncode == 0
+    assert [row["index"] for row in rows(out)] == list(range(200))
+
+
 def test_a_storm_of_429(tmp_path: Path, fake: FakeGateway) -> None:
     source, out = pictures(tmp_path / "in", 1500), tmp_path / "out.jsonl"
     fake.delay, fake.most = 0.01, 32

@@ -176,8 +176,10 @@ def asked_version(spec: pb.ModelSpec) -> int | str | None:
 
 
 @contextmanager
-def running(fake: FakeModelServer) -> Iterator[FakeModelServer]:
-    """Serves the fake on a free loopback port."""
+def running(
+    fake: FakeModelServer, credentials: grpc.ServerCredentials | None = None
+) -> Iterator[FakeModelServer]:
+    """Serves the fake on a free loopback port, with TLS if there are credentials."""
     server = grpc.server(ThreadPoolExecutor(16))
     methods = {
         ("tensorflow.serving.PredictionService", "Predict"): (fake.predict, pb.PredictRequest),
@@ -199,7 +201,11 @@ def running(fake: FakeModelServer) -> Iterator[FakeModelServer]:
         server.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler(service, {name: handler}),)
         )
-    fake.port = server.add_insecure_port("127.0.0.1:0")
+    fake.port = (
+        server.add_secure_port("127.0.0.1:0", credentials)
+        if credentials
+        else server.add_insecure_port("127.0.0.1:0")
+    )
     server.start()
     try:
         yield fake

@@ -223,6 +223,22 @@ def test_a_form_of_too_many_parts(http: FlaskClient) -> None:
     assert (answer.status_code, answer.json["type"]) == (422, "urn:lince:problem:too-many-images")
 
 
+def test_files_of_a_form_are_not_written_to_the_disk(
+    http: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", "/nowhere")
+    head = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n'
+    data = LIGHT + bytes(800_000)  # Pillow stops where a picture ends
+    form = "multipart/form-data; boundary=x"
+    answer = http.post(URL, data=head + data + b"\r\n--x--\r\n", content_type=form)
+    assert answer.status_code == 200, answer.text
+
+
+def test_a_compressed_form(http: FlaskClient) -> None:
+    answer = http.post(URL, data={"image": part(LIGHT)}, headers={"Content-Encoding": "gzip"})
+    assert answer.json["type"] == "urn:lince:problem:unsupported-media-type"
+
+
 def test_a_compressed_body(http: FlaskClient) -> None:
     for form in ({"data": LIGHT}, {"json": {"image": b64(LIGHT)}}):
         answer = http.post(URL, headers={"Content-Encoding": "gzip"}, **form)

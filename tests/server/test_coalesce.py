@@ -133,6 +133,38 @@ def test_a_deadline_that_passes_is_nobody_elses(model: Model) -> None:
     assert model.calls[1].tolist() == [[1], [3]]
 
 
+def test_a_call_for_others_keeps_nobody_beyond_the_own_deadline(model: Model) -> None:
+    coalescer = Coalescer(model, MOST, 1)
+    called = threading.Event()
+    over = threading.Event()
+
+    def hold_up(values: np.ndarray) -> None:
+        if 2 in values:
+            called.set()
+            over.wait(30)
+
+    model.failing = hold_up
+    with ThreadPoolExecutor(9) as pool:
+        # The first in turn is the most impatient.
+        _, hasty, patient = held_up(model, coalescer, pool, (rows(1), soon(0.5)), (rows(2), soon()))
+        model.gate.set()
+        assert called.wait(30)
+        with pytest.raises(Problem, match="deadline has passed"):
+            hasty.result(20)
+        over.set()
+        assert patient.result().tolist() == [[4]]
+
+
+def test_a_caller_that_is_ended_within_the_call_leaves_the_others_theirs(model: Model) -> None:
+    model.failing = lambda values: SystemExit() if len(values) > 1 else None  # type: ignore[assignment,return-value]
+    coalescer = Coalescer(model, MOST, 1)
+    with ThreadPoolExecutor(9) as pool:
+        _, one, two = held_up(model, coalescer, pool, (rows(1), soon()), (rows(2), soon()))
+        model.gate.set()
+        assert [run.result(20).tolist() for run in (one, two)] == [[[2]], [[4]]]
+    assert coalescer._calling == 0
+
+
 def test_a_deadline_that_passes_during_the_call(model: Model) -> None:
     coalescer = Coalescer(model, MOST, 1)
     late_is_gone = threading.Event()

@@ -2,7 +2,9 @@
 
 import base64
 import io
+import logging
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,10 +13,13 @@ from PIL import Image
 from werkzeug.test import TestResponse
 
 from contract.errors import BrokenImageError
+from contract.settings import Settings
+from server.app import create_app
 from server.heatmap import LONGEST_SIDE, overlay
 from tests.manifests import make_explainable
 from tests.pictures import picture
 from tests.server.fake_model_server import FakeModelServer
+from tests.server.figures import Growth
 
 URL = "/v1/models/pets:explain"
 PNG = {"Accept": "image/png"}
@@ -86,6 +91,37 @@ def test_a_bad_image_has_its_own_status(http: FlaskClient) -> None:
 def test_a_wrong_parameter(http: FlaskClient) -> None:
     answer = http.post(f"{URL}?overlay=perhaps", data=half_lit())
     assert answer.json["type"] == "urn:lince:problem:bad-parameter"
+
+
+def test_it_is_counted_as_other_inference(
+    fake: FakeModelServer, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    fake.labels["pets"] = {"canary": 1}
+    http = create_app(replace(settings, canary=("pets=canary:100",))).test_client()
+    track = {"model": "pets", "track": "canary", "code": "200"}
+    tracked, decoded, explained, received = (
+        Growth("lince_track_requests_total", **track),
+        Growth("lince_image_formats_total", format="PNG", mode="RGB"),
+        Growth("lince_images_total", outcome="explained"),
+        Growth("lince_image_bytes_count"),
+    )
+    with caplog.at_level(logging.INFO, "lince.access"):
+        answer = http.post(URL, data=half_lit(), headers=PNG)
+    assert (answer.headers["X-Model-Version"], answer.headers["X-Model-Track"]) == ("1", "canary")
+    assert (tracked(), decoded(), explained(), received()) == (1, 1, 1, 1)
+    fields = caplog.records[-1].fields  # type: ignore[attr-defined]
+    assert (fields["model"], fields["version"], fields["track"]) == ("pets", 1, "canary")
+
+
+def test_a_picture_that_can_not_be_drawn_is_the_callers_problem(
+    http: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> bytes:
+        raise BrokenImageError("the image is truncated or corrupt")
+
+    monkeypatch.setattr("server.routes.explain.overlay", broken)
+    answer = http.post(URL, data=half_lit(), headers=PNG)
+    assert (answer.status_code, answer.json["type"]) == (400, "urn:lince:problem:broken-image")
 
 
 def test_a_model_that_does_not_explain(http: FlaskClient, fake: FakeModelServer) -> None:

@@ -14,6 +14,7 @@ import pytest
 from contract.settings import Settings
 from server.arrival import KEY
 from server.front import Front
+from tests.server.figures import Growth
 
 
 @dataclass
@@ -36,6 +37,7 @@ class Protocol:
     chunks: Iterable[bytes] = ()
     pause: float = 0.0
     breaks_off: bool = False
+    until: asyncio.Event | None = None  # the body does not end before
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
@@ -44,6 +46,8 @@ class Protocol:
         for chunk in self.chunks:
             await asyncio.sleep(self.pause)
             yield chunk
+        if self.until:
+            await self.until.wait()
         if self.breaks_off:
             raise RuntimeError("closed")
 
@@ -67,6 +71,10 @@ def settings(**values: Any) -> Settings:
 def ask(front: Front, scope: Scope, protocol: Protocol) -> Protocol:
     asyncio.run(front.__rsgi__(scope, protocol))
     return protocol
+
+
+def head(length: int) -> Scope:
+    return Scope(headers={"content-length": str(length)})
 
 
 def make(app: Any = echo, stopping: bool = False, **values: Any) -> Front:
@@ -116,8 +124,9 @@ def test_too_slow() -> None:
     assert (answer.status, answer.problem) == (408, "body-too-slow")
 
 
-def test_a_body_that_breaks_off() -> None:
-    answer = ask(make(), Scope(headers={"content-length": "9"}), Protocol([b"1"], breaks_off=True))
+@pytest.mark.parametrize("silently", [True, False])
+def test_a_body_that_breaks_off(silently: bool) -> None:
+    answer = ask(make(), head(9), Protocol([b"1"], breaks_off=not silently))
     assert (answer.status, answer.problem) == (400, "bad-body")
 
 
@@ -145,9 +154,11 @@ def test_an_application_that_fails_is_a_500() -> None:
     def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
         raise RuntimeError("secret")
 
-    answer = ask(make(app), Scope(), Protocol())
+    counted = Growth("lince_http_requests_total", route="refused", method="POST", code="500")
+    answer = ask(make(app), Scope(headers={"x-request-id": "a1"}), Protocol())
     assert (answer.status, answer.problem) == (500, "internal-error")
     assert b"secret" not in answer.body
+    assert (answer.headers["x-request-id"], counted()) == ("a1", 1)
 
 
 def test_a_gateway_that_stops_sends_its_callers_away() -> None:
@@ -166,6 +177,32 @@ class Blocked:
             self.began.release()
             self.go.wait(30)
         return echo(environ, start_response)
+
+
+@pytest.mark.parametrize("path", ["/livez", "/v2/health/live"])
+def test_a_model_server_that_hangs_leaves_the_gateway_alive(path: str) -> None:
+    go = threading.Event()
+
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        if environ["PATH_INFO"] != path:
+            go.wait(30)
+        return echo(environ, start_response)
+
+    front = make(app)
+
+    async def scenario() -> Protocol:
+        asking = [
+            asyncio.create_task(front.__rsgi__(Scope("GET", "/readyz"), Protocol()))
+            for _ in range(1000)
+        ]
+        await asyncio.sleep(0)
+        probe = Protocol()
+        await asyncio.wait_for(front.__rsgi__(Scope("GET", path), probe), 20)
+        go.set()
+        await asyncio.gather(*asking)
+        return probe
+
+    assert asyncio.run(scenario()).status == 200
 
 
 def test_over_the_limit_is_refused_while_probes_are_answered() -> None:
@@ -192,27 +229,51 @@ def test_over_the_limit_is_refused_while_probes_are_answered() -> None:
     assert more.headers["x-request-id"]
 
 
-def test_slow_bodies_take_no_place_but_bytes_do() -> None:
+def test_slow_bodies_take_no_place_but_what_came_of_them_does() -> None:
     front = make(max_buffered_bytes=2500)
 
     async def scenario() -> list[Protocol]:
-        slow = [Protocol([b"x" * 500] * 2, pause=0.2) for _ in range(2)]
-        tasks = [
-            asyncio.create_task(front.__rsgi__(Scope(headers={"content-length": "1000"}), item))
-            for item in slow
-        ]
-        await asyncio.sleep(0.05)
-        quick, too_much = Protocol([b"1"]), Protocol([b"x" * 1000])
-        await front.__rsgi__(Scope(headers={"content-length": "1"}), quick)
-        await front.__rsgi__(Scope(headers={"content-length": "1000"}), too_much)
+        end = asyncio.Event()
+        slow = [Protocol([b"x" * 500] * 2, until=end) for _ in range(2)]
+        tasks = [asyncio.create_task(front.__rsgi__(head(1000), item)) for item in slow]
+        while front._bytes.taken < 2000:
+            await asyncio.sleep(0.001)
+        quick, too_much, too_long = (
+            Protocol([b"1"]),
+            Protocol([b"x" * 1000]),
+            Protocol([b"x"] * 900),
+        )
+        await front.__rsgi__(head(1), quick)
+        await front.__rsgi__(head(1000), too_much)
+        await front.__rsgi__(Scope(), too_long)
+        end.set()
         await asyncio.gather(*tasks)
         again = Protocol([b"x" * 1000])
-        await front.__rsgi__(Scope(headers={"content-length": "1000"}), again)
-        return [*slow, quick, too_much, again]
+        await front.__rsgi__(head(1000), again)
+        return [*slow, quick, again, too_much, too_long]
 
-    *fine, too_much, again = asyncio.run(scenario())
-    assert [item.status for item in (*fine, again)] == [200] * 4
-    assert (too_much.status, too_much.problem) == (429, "overloaded")
+    *fine, too_much, too_long = asyncio.run(scenario())
+    assert [item.status for item in fine] == [200] * 4
+    for refused in (too_much, too_long):
+        assert (refused.status, refused.problem) == (429, "overloaded")
+    assert front._bytes.taken == 0
+
+
+def test_who_declares_much_and_sends_nothing_keeps_nobody_out() -> None:
+    front = make(max_buffered_bytes=2500)
+
+    async def scenario() -> Protocol:
+        end = asyncio.Event()
+        silent = [Protocol(until=end) for _ in range(10)]
+        tasks = [asyncio.create_task(front.__rsgi__(head(2000), item)) for item in silent]
+        await asyncio.sleep(0)
+        honest = Protocol([b"x" * 2000])
+        await front.__rsgi__(head(2000), honest)
+        end.set()
+        await asyncio.gather(*tasks)
+        return honest
+
+    assert asyncio.run(scenario()).status == 200
 
 
 def test_a_deadline_that_passes_while_the_body_comes() -> None:

@@ -187,8 +187,9 @@ BAD: list[tuple[dict, int, str]] = [
     ({"json": {"inputs": [encoded(DARK, b"x")]}}, 400, "image 1: the data is in no known"),
     ({"json": {"inputs": [NUMBERS | {"data": [1] * 191}]}}, 400, "191 elements"),
     ({"json": {"inputs": [NUMBERS | {"data": [256] * 192}]}}, 400, "whole numbers"),
-    ({"json": {"inputs": [NUMBERS | {"data": ["1"] * 192}]}}, 400, "numbers from"),
-    ({"json": {"inputs": [NUMBERS | {"data": [[1], [1, 2]]}]}}, 400, "no array"),
+    ({"json": {"inputs": [NUMBERS | {"data": ["1"] * 192}]}}, 400, "Expected `int | float`"),
+    ({"json": {"inputs": [NUMBERS | {"data": [[1], [1, 2]]}]}}, 400, "Expected `array`"),
+    ({"json": {"inputs": [NUMBERS | {"data": [[[[1], [1, 2]]]]}]}}, 400, "no array"),
     (
         {"json": {"inputs": [NUMBERS | {"shape": [1, 8, 8], "data": [1] * 64}]}},
         400,
@@ -224,6 +225,18 @@ BAD: list[tuple[dict, int, str]] = [
         with_binary({"inputs": [binary_input("UINT8", [1, 8, 8, 3], 191)]}, bytes(191)),
         400,
         "191 elements",
+    ),
+    # Each of many texts would get the room of the longest.
+    (
+        {"json": {"inputs": [NUMBERS | {"data": ["x" * 1000, *"y" * 191]}]}},
+        400,
+        "Expected `int | float`",
+    ),
+    ({"json": {"inputs": [NUMBERS | {"data": [[[["x"]]]]}]}}, 400, "Expected `int | float`"),
+    (
+        with_binary({"inputs": [binary_input("BYTES", [2], 4000)]}, bytes(4000)),
+        400,
+        "more elements than the shape",
     ),
     ({"data": b"{}", "headers": {LENGTH: "3"}}, 400, LENGTH),
     ({"data": b"{}", "headers": {LENGTH: "-1"}}, 400, LENGTH),

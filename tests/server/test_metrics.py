@@ -86,6 +86,16 @@ def test_versions_without_end_are_others() -> None:
     assert metrics.version_label("endless", None) == "unpinned"
 
 
+def test_versions_that_callers_invent_take_no_labels() -> None:
+    for number in range(2 * metrics.MOST_VERSIONS):
+        metrics.backend_called("invented", number, "NOT_FOUND", 0.001)
+    metrics.backend_called("invented", 10_000, "OK", 0.001)
+    unknown = {"model": "invented", "version": "unknown", "code": "NOT_FOUND"}
+    assert figure("lince_backend_requests_total", **unknown) == 2 * metrics.MOST_VERSIONS
+    real = {"model": "invented", "version": "10000", "code": "OK"}
+    assert figure("lince_backend_requests_total", **real) == 1
+
+
 def test_a_decoded_image() -> None:
     known = Growth("lince_image_formats_total", format="PNG", mode="RGBA")
     unknown = Growth("lince_image_formats_total", format="unknown", mode="unknown")

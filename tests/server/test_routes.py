@@ -2,14 +2,12 @@
 
 from dataclasses import replace
 
-import pytest
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from contract import manifest as manifests
 from contract.settings import Settings
 from server.app import create_app
-from server.channel import target
 from tests.manifests import make_manifest
 from tests.pictures import picture
 from tests.server.fake_model_server import FakeModelServer
@@ -49,9 +47,20 @@ def test_ready_only_with_every_model(settings: Settings, fake: FakeModelServer) 
     assert http.get("/readyz").status_code == 503
 
 
+def test_probes_are_answered_soon(http: FlaskClient, fake: FakeModelServer) -> None:
+    http.get("/readyz")
+    assert fake.patience[-1] < 2.5
+
+
 def test_not_ready_without_models(settings: Settings) -> None:
     http = create_app(replace(settings, models=())).test_client()
     assert http.get("/readyz").status_code == 503
+
+
+def test_no_path_is_redirected(http: FlaskClient) -> None:
+    for path in ("/v1//models", "/v1/models/", "/livez/"):
+        answer = http.get(path, headers={"Host": "elsewhere.example"})
+        assert (answer.status_code, "Location" in answer.headers) == (404, False), path
 
 
 def samples(http: FlaskClient) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -91,19 +100,3 @@ def test_metrics_count_what_happened(http: FlaskClient) -> None:
         == 1
     )
     assert not [key for key in after if "script" in str(key)]  # labels come from closed sets
-
-
-@pytest.mark.parametrize(
-    ("address", "expected"),
-    [
-        ("127.0.0.1:8500", "ipv4:127.0.0.1:8500"),
-        ("127.0.0.1:8500, 127.0.0.1:8501", "ipv4:127.0.0.1:8500,127.0.0.1:8501"),
-        ("[::1]:8500", "ipv6:[::1]:8500"),
-        ("[::1]:8500,[::1]:8501", "ipv6:[::1]:8500,[::1]:8501"),
-        ("model-server:8500", "model-server:8500"),
-        ("dns:///model-server:8500", "dns:///model-server:8500"),
-        ("unix:///tmp/socket", "unix:///tmp/socket"),
-    ],
-)
-def test_addresses_of_model_servers(address: str, expected: str) -> None:
-    assert target(address) == expected

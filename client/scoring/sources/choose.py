@@ -76,17 +76,26 @@ def _is_listing(path: str) -> bool:
 
 
 def _listing(source: str, column: str) -> Iterator[Found]:
-    kind = os.path.splitext(source.partition("?")[0])[1].lower()  # noqa: PTH122
     with _opened(source) as file:
-        if kind in LISTS:
-            yield from tables.text_list(file)
-        elif kind == ".parquet":
-            yield from tables.parquet_column(file, column, as_text(source))
-        else:
-            with io.TextIOWrapper(
-                file, encoding="utf-8-sig", errors="surrogateescape", newline=""
-            ) as text:
-                yield from tables.csv_column(text, column, as_text(source), TABLES[kind])
+        try:
+            yield from _listed(file, source, column)
+        except SourceError:
+            raise
+        except Exception as error:  # the network broke, or the disk
+            raise SourceError(f"{as_text(source)}: {type(error).__name__}: {error}") from error
+
+
+def _listed(file: IO[bytes], source: str, column: str) -> Iterator[Found]:
+    kind = os.path.splitext(source.partition("?")[0])[1].lower()  # noqa: PTH122
+    if kind in LISTS:
+        yield from tables.text_list(file)
+    elif kind == ".parquet":
+        yield from tables.parquet_column(file, column, as_text(source))
+    else:
+        with io.TextIOWrapper(
+            file, encoding="utf-8-sig", errors="surrogateescape", newline=""
+        ) as text:
+            yield from tables.csv_column(text, column, as_text(source), TABLES[kind])
 
 
 def _opened(source: str) -> IO[bytes]:

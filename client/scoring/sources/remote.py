@@ -17,13 +17,15 @@ def open_file(url: str) -> IO[bytes]:
     """Opens a file to be read.
 
     Raises:
-        SourceError: there is none, or no package for such URLs.
+        SourceError: there is none, it can't be opened, or no package for such URLs.
     """
     file_system, path = _file_system(url)
     try:
         return file_system.open(path, "rb")  # type: ignore[no-any-return]
     except FileNotFoundError as error:
         raise SourceError(f"{url}: no such file") from error
+    except Exception as error:  # every storage has errors of its own
+        raise SourceError(f"{url}: {type(error).__name__}: {error}") from error
 
 
 def pictures(url: str) -> Iterator[Found]:

@@ -35,6 +35,7 @@ class FakeGateway:
         delay: seconds before an answer.
         most: images at the same time, above which a request is answered 429; None for no limit.
         killers: contents at which the connection breaks.
+        retry_after: what a refusal says of when to come back.
         images: how many were classified so far.
         refused: requests answered 429.
     """
@@ -44,6 +45,7 @@ class FakeGateway:
     delay: float = 0.0
     most: int | None = None
     killers: set[bytes] = field(default_factory=set)
+    retry_after: str | None = None
     images: int = 0
     refused: int = 0
     now: int = 0
@@ -162,6 +164,8 @@ def serving(fake: FakeGateway) -> Iterator[FakeGateway]:
             self.send_response(status)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
+            if status in (429, 503) and fake.retry_after is not None:
+                self.send_header("Retry-After", fake.retry_after)
             self.end_headers()
             self.wfile.write(body)
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from client.scoring import Parameters, Ranked, Row, Shard, merge, outputs, score
@@ -22,6 +23,8 @@ ROWS = [
         true_label="dog",
     ),
     Row(index=1, path="b.png", error="the data is in no known image format; known are …"),
+    Row(index=2, path="", error="no path"),
+    Row(index=3, path="a\rb.png", label="the\rlabel", probability=1.0),
 ]
 
 
@@ -30,6 +33,20 @@ def test_rows_come_back(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"out{suffix}"
     outputs.write(path, suffix, ROWS)
     assert list(outputs.read(path)) == ROWS
+
+
+def test_row_groups_are_bounded_by_what_they_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outputs, "_GROUP", 4)
+    monkeypatch.setattr(outputs, "_GROUP_NUMBERS", 6)
+    path = tmp_path / "out.parquet"
+    rows = [Row(index=n, path=f"{n}", probabilities=(0.5,) * (n // 2)) for n in range(12)]
+    outputs.write(path, ".parquet", rows)
+    assert [row.index for row in outputs.read(path)] == list(range(12))
+    file = pq.ParquetFile(path)
+    groups = [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)]
+    assert groups == [4, 3, 2, 2, 1]
 
 
 def shards(folder: Path, of: int, suffix: str = ".jsonl", **more: object) -> list[Path]:

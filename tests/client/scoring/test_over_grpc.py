@@ -8,7 +8,7 @@ import pytest
 
 from client.scoring import decoding
 from client.scoring.contents import InMemory, LocalFile
-from client.scoring.decoding import Decoded, Decoders, decode_all
+from client.scoring.decoding import decode_all
 from client.scoring.errors import RefusedError
 from client.scoring.over_grpc import OverGrpc
 from client.scoring.transport import (
@@ -17,26 +17,18 @@ from client.scoring.transport import (
     AwayError,
     BusyError,
     Failed,
+    TooMuchError,
     TransportError,
     VersionMissingError,
 )
 from contract.pixels import PixelSpec
+from contract.wire.tls import Tls
+from tests.certificates import identity
 from tests.manifests import make_manifest
 from tests.pictures import picture
 from tests.server.fake_model_server import FakeModelServer, running
 
 SPEC = PixelSpec(height=8, width=8, channels=3)
-
-
-class Here(Decoders):
-    """Decodes in this process, which is quicker to start."""
-
-    def __init__(self, processes: int) -> None: ...
-
-    def decode(self, contents: list, spec: PixelSpec) -> Decoded:
-        return decode_all(contents, spec)
-
-    def close(self) -> None: ...
 
 
 @pytest.fixture
@@ -49,10 +41,7 @@ def fake() -> Iterator[FakeModelServer]:
 
 
 @pytest.fixture
-def over(
-    fake: FakeModelServer, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[..., OverGrpc]]:
-    monkeypatch.setattr("client.scoring.over_grpc.Decoders", Here)
+def over(fake: FakeModelServer) -> Iterator[Callable[..., OverGrpc]]:
     made: list[OverGrpc] = []
 
     def make(model: str = "pets", **more: object) -> OverGrpc:
@@ -109,6 +98,42 @@ def test_failures(
     fake.fail = code
     with pytest.raises(error):
         transport.answer([InMemory(picture())], 1)
+
+
+def test_a_server_with_smaller_batches(
+    over: Callable[..., OverGrpc], fake: FakeModelServer
+) -> None:
+    transport, fake.most_rows = over(), 2
+    with pytest.raises(TooMuchError):
+        transport.answer([InMemory(picture(seed=n)) for n in range(3)], 1)
+    assert len(transport.answer([InMemory(picture(seed=n)) for n in range(2)], 1)) == 2
+    fake.most_rows = 0
+    with pytest.raises(AwayError):
+        transport.answer([InMemory(picture())], 1)
+
+
+def test_tls_with_certificates_on_both_sides() -> None:
+    authority = identity("authority")
+    server, client = identity("server", authority), identity("client", authority)
+    ca = authority.certificate_pem().encode()
+    pair = (server.key_pem().encode(), server.certificate_pem().encode())
+    credentials = grpc.ssl_server_credentials([pair], ca, require_client_auth=True)
+    own = (client.certificate_pem().encode(), client.key_pem().encode())
+    with running(FakeModelServer({"pets": {1: make_manifest()}}), credentials) as fake:
+        for tls, passes in (
+            (Tls(ca, *own), True),
+            (Tls(ca, *own, name="localhost"), True),
+            (Tls(ca, *own, name="elsewhere"), False),
+            (Tls(ca), False),
+            (None, False),
+        ):
+            transport = OverGrpc(fake.address, "pets", timeout=5, tls=tls)
+            if passes:
+                assert transport.resolve(None).version == 1
+            else:
+                with pytest.raises(BusyError):
+                    transport.resolve(None)
+            transport.close()
 
 
 @pytest.mark.parametrize("wrong", ["rows", "classes", "nan", "text", "missing"])

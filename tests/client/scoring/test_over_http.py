@@ -85,9 +85,13 @@ def test_large_pictures_go_alone(transport: OverHttp, fake: FakeGateway) -> None
 def test_what_may_pass(
     transport: OverHttp, fake: FakeGateway, status: int, error: type[Exception]
 ) -> None:
-    fake.refuse = [status]
+    fake.refuse, fake.retry_after = [status, status], None
     with pytest.raises(error):
         transport.answer([InMemory(b"1")], None)
+    fake.retry_after = "7"
+    with pytest.raises(error) as caught:
+        transport.answer([InMemory(b"1")], None)
+    assert caught.value.after == 7  # type: ignore[attr-defined]
 
 
 def test_what_does_not(transport: OverHttp, fake: FakeGateway) -> None:

@@ -4,6 +4,8 @@ import errno
 import json
 import os
 import threading
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +22,7 @@ from client.scoring.errors import (
 )
 from client.scoring.items import Found
 from client.scoring.transport import AwayError, BusyError
-from tests.client.scoring.fake_transport import FakeTransport, in_memory, job
+from tests.client.scoring.fake_transport import QUICK, FakeTransport, in_memory, job
 
 
 def rows(out: Path) -> list[dict]:
@@ -130,33 +132,6 @@ def test_a_full_disk_while_the_output_is_made(
     assert again.asked == []
 
 
-@pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
-@pytest.mark.parametrize(
-    "where", ["Journal.finish", "write_whole", "Journal._publish", "shutil.rmtree"]
-)
-def test_killed_while_the_output_gets_its_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, suffix: str
-) -> None:
-    class Killed(BaseException):
-        pass
-
-    def die(*_: object) -> None:
-        raise Killed
-
-    out = tmp_path / f"out{suffix}"
-    if where == "write_whole":  # the header is written by it too
-        with pytest.raises(RefusedError):
-            score(job(out, concurrency=1), stop_at(5))
-    monkeypatch.setattr(f"client.scoring.journal.{where}", die)
-    with pytest.raises(Killed):
-        score(job(out), FakeTransport())
-    monkeypatch.undo()
-    again = FakeTransport()
-    assert score(job(out), again).rows == 20
-    assert again.asked == []
-    assert not (tmp_path / (out.name + ".partial")).exists()
-
-
 def test_a_finished_output_stays(tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
     score(job(out), FakeTransport())
@@ -261,6 +236,18 @@ def test_storms_and_outages_lose_nothing(tmp_path: Path) -> None:
     assert labels(out) == [str(n) for n in range(20)]
 
 
+def test_a_server_that_says_when_to_come_back(tmp_path: Path) -> None:
+    began = time.monotonic()
+    errors: list[Exception] = [BusyError("429", 0.2)]
+    score(job(tmp_path / "a.jsonl", concurrency=1), FakeTransport(errors=errors))
+    assert time.monotonic() - began >= 0.2
+    # Longer than there is patience for: it is waited for as long as that.
+    always: list[Exception] = [BusyError("429", 9999)] * 99
+    waits = replace(QUICK, patience=0.1)
+    with pytest.raises(PatienceError, match="429"):
+        score(job(tmp_path / "b.jsonl", waits=waits), FakeTransport(errors=always))
+
+
 def test_a_server_that_stays_away_ends_the_run(tmp_path: Path) -> None:
     from client.scoring.patience import Waits
 
@@ -352,8 +339,9 @@ def test_accuracy_counts_the_rows_of_before(tmp_path: Path) -> None:
     assert score(job(out, [b"in"] * 20, **given), FakeTransport()).confusion == {"in": {"in": 20}}
 
 
-@pytest.mark.parametrize("name", ["out.json", "out", "nowhere/out.jsonl"])
+@pytest.mark.parametrize("name", ["out.json", "out", "nowhere/out.jsonl", "folder.jsonl"])
 def test_an_output_that_can_not_be(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder.jsonl").mkdir()
     with pytest.raises(OutputError):
         score(job(tmp_path / name), FakeTransport())
 

@@ -270,6 +270,28 @@ def test_a_remote_file_tells_gone_from_away(monkeypatch: pytest.MonkeyPatch) -> 
         RemoteFile("memory://in/1.png").read()
 
 
+class Breaking(io.BytesIO):
+    """A list behind a network that goes away."""
+
+    def __next__(self) -> bytes:
+        raise TimeoutError("the network is away")
+
+
+def test_a_remote_list_that_breaks_off_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("client.scoring.sources.choose.remote.open_file", lambda _: Breaking())
+    with pytest.raises(SourceError, match="the network is away"):
+        list(inputs(["memory://list.txt"], "path"))
+
+
+def test_a_storage_that_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError("not yours")
+
+    monkeypatch.setattr("fsspec.implementations.memory.MemoryFileSystem.open", refuse)
+    with pytest.raises(SourceError, match="not yours"):
+        list(inputs(["memory://list.csv"], "path"))
+
+
 def test_what_is_no_source(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="nothing"):
         check([str(tmp_path / "nothing")])

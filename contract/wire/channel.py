@@ -7,11 +7,10 @@ import json
 
 import grpc
 
-from contract.settings import Settings
 from contract.wire.stubs import CHANNEL_OPTIONS
-from server import tls_files
+from contract.wire.tls import Tls
 
-# All replicas take part. Repeats are not gRPC's own, which nothing counts: see calls.py.
+# All replicas take part. Repeats are not gRPC's own, which nothing counts: each caller has its own.
 _SERVICE_CONFIG = json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})
 _OPTIONS: tuple[tuple[str, int | str], ...] = (
     *CHANNEL_OPTIONS,
@@ -29,20 +28,20 @@ _OPTIONS: tuple[tuple[str, int | str], ...] = (
 )
 
 
-def open_channel(settings: Settings) -> grpc.Channel:
+def open_channel(address: str, tls: Tls | None) -> grpc.Channel:
     """Opens a channel. Do it in the process that uses it: channels do not survive a fork.
 
-    Raises:
-        SettingsError: a file of TLS can't be read.
+    Args:
+        address: as the setting LINCE_MODEL_SERVER has it.
+        tls: None calls the model server in the clear.
     """
-    where = target(settings.model_server)
-    files = tls_files.read(settings)
-    if files is None:
+    where = target(address)
+    if tls is None:
         return grpc.insecure_channel(where, options=_OPTIONS)
-    credentials = grpc.ssl_channel_credentials(files.ca, files.key, files.certificate)
+    credentials = grpc.ssl_channel_credentials(tls.ca, tls.key, tls.certificate)
     options = _OPTIONS
-    if settings.model_server_name:
-        options += (("grpc.ssl_target_name_override", settings.model_server_name),)
+    if tls.name:
+        options += (("grpc.ssl_target_name_override", tls.name),)
     return grpc.secure_channel(where, credentials, options=options)
 
 

@@ -1,8 +1,8 @@
-"""The files of TLS to the model server."""
+"""What TLS to the model server needs."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from contract.errors import SettingsError
@@ -10,15 +10,23 @@ from contract.settings import PREFIX, Settings
 
 
 @dataclass(frozen=True)
-class TlsFiles:
-    """PEM texts; None where no file was named."""
+class Tls:
+    """PEM texts.
+
+    Attributes:
+        ca: certificates that the model server's is checked by.
+        certificate: the caller's own, where the model server wants one; else None.
+        key: of that certificate.
+        name: in the model server's certificate, where it isn't the address's; else empty.
+    """
 
     ca: bytes
-    certificate: bytes | None
-    key: bytes | None
+    certificate: bytes | None = None
+    key: bytes | None = field(default=None, repr=False)
+    name: str = ""
 
 
-def read(settings: Settings) -> TlsFiles | None:
+def read(settings: Settings) -> Tls | None:
     """Reads the files that the settings name; None if the model server is called without TLS.
 
     Raises:
@@ -28,7 +36,8 @@ def read(settings: Settings) -> TlsFiles | None:
     if ca is None:
         return None
     certificate = _read("CERTIFICATE", settings.model_server_certificate)
-    return TlsFiles(ca, certificate, _read("KEY", settings.model_server_key))
+    key = _read("KEY", settings.model_server_key)
+    return Tls(ca, certificate, key, settings.model_server_name)
 
 
 def _read(name: str, file: Path | None) -> bytes | None:
