@@ -179,7 +179,18 @@ def children(process: int) -> list[int]:
 
 def memory_mb(process: int) -> float:
     """What a process takes for itself, and its share of what it shares (PSS)."""
+    return _smaps_mb(process, "Pss")
+
+
+def own_memory_mb(process: int) -> float:
+    """What a process has written: unlike its share of libraries it doesn't change with who else
+    has loaded them.
+    """
+    return _smaps_mb(process, "Anonymous")
+
+
+def _smaps_mb(process: int, field: str) -> float:
     rollup = Path(f"/proc/{process}/smaps_rollup").read_text()
-    found = re.search(r"^Pss:\s+(\d+) kB", rollup, re.MULTILINE)
+    found = re.search(rf"^{field}:\s+(\d+) kB", rollup, re.MULTILINE)
     assert found
     return int(found[1]) / 1024

@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from contract.run_folder import RunFolder
-from tests.integration.processes import children, gateway, get, memory_mb, model_server
+from tests.integration.processes import children, gateway, get, model_server, own_memory_mb
 from tests.pictures import picture
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -123,9 +123,9 @@ def test_a_long_time_under_load(workshop: Path, digits_run: RunFolder, tmp_path:
             caller.start()
         stack.callback(end.set)
         time.sleep(seconds / 3)
-        early = {name: sum(map(memory_mb, pids)) for name, pids in parts.items()}
+        early = {name: sum(map(own_memory_mb, pids)) for name, pids in parts.items()}
         time.sleep(seconds * 2 / 3)
-        late = {name: sum(map(memory_mb, pids)) for name, pids in parts.items()}
+        late = {name: sum(map(own_memory_mb, pids)) for name, pids in parts.items()}
         end.set()
         for caller in callers:
             caller.join()

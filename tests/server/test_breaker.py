@@ -2,8 +2,12 @@
 
 import pytest
 
+from server import metrics
 from server.breaker import Breaker
+from server.calls import Calls
+from server.deadline import Deadline
 from server.problems import Problem
+from tests.server.figures import figure
 
 
 class Clock:
@@ -54,6 +58,28 @@ def test_after_a_while_one_call_tries(breaker: Breaker, clock: Clock) -> None:
     assert breaker.state == "half-open"
     with pytest.raises(Problem):
         breaker.check()
+
+
+def test_its_state_is_a_figure(breaker: Breaker, clock: Clock) -> None:
+    def shown() -> list[str]:
+        states = metrics.BREAKER_STATES
+        return [s for s in states if figure("lince_breaker_state", model="pets", state=s)]
+
+    assert shown() == ["closed"]
+    opened(breaker)
+    assert shown() == ["open"]
+    clock.now += 1.0
+    breaker.check()
+    assert shown() == ["half-open"]
+
+
+def test_a_call_without_time_is_no_try() -> None:
+    calls = Calls(timeout_seconds=10.0)
+    breaker = calls._breakers["m"] = Breaker("m", failures_to_open=1, open_seconds=0.0)
+    breaker.failed()
+    with pytest.raises(Problem, match="deadline has passed"):
+        calls(lambda *_: None, None, "m", Deadline.after(-1))
+    assert breaker.state == "open"
 
 
 def test_a_try_that_succeeds_closes_it(breaker: Breaker, clock: Clock) -> None:
