@@ -48,7 +48,7 @@ class Backend:
         """
         request = _request(model, version, "describe")
         request.inputs["query"].CopyFrom(to_tensor(np.array([b""], object)))
-        answer = self._call(self._stubs.predict, request, model, deadline)
+        answer = self._call(self._stubs.predict, request, model, deadline, watched=False)
         manifest = _output(answer, "manifest")
         if manifest.size != 1 or not isinstance(manifest.flat[0], bytes):
             raise Problem(BAD_MODEL_ANSWER, f"model {model} answers `describe` with no manifest")
@@ -67,7 +67,7 @@ class Backend:
         """
         request = pb.GetModelMetadataRequest(metadata_field=["signature_def"])
         _choose(request.model_spec, model, version)
-        answer = self._call(self._stubs.get_model_metadata, request, model, deadline)
+        answer = self._call(self._stubs.get_model_metadata, request, model, deadline, watched=False)
         try:
             found = pb.SignatureDefMap.FromString(answer.metadata["signature_def"].value)
         except DecodeError as error:
@@ -129,7 +129,7 @@ class Backend:
             Problem: the model server is away or too slow.
         """
         request = pb.GetModelStatusRequest(model_spec=pb.ModelSpec(name=model))
-        answer = self._call(self._stubs.get_model_status, request, model, deadline)
+        answer = self._call(self._stubs.get_model_status, request, model, deadline, watched=False)
         return list(answer.model_version_status)
 
 

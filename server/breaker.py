@@ -25,8 +25,7 @@ class Breaker:
     Attributes:
         name: of the model, for the caller who is refused.
         failures_to_open: how many failures in a row open it.
-        open_seconds: how long it then stays open, and how long a try may take before another one
-            is let through.
+        open_seconds: how long it then stays open.
         clock: seconds, monotonic.
     """
 
@@ -47,8 +46,11 @@ class Breaker:
         """One of `metrics.BREAKER_STATES`."""
         return self._state
 
-    def check(self) -> None:
+    def check(self, seconds: float) -> None:
         """Lets a call pass; who passes says how it went, by `succeeded` or `failed`.
+
+        Args:
+            seconds: that the call may take; a try has so long before another one is let through.
 
         Raises:
             Problem: the breaker is open.
@@ -64,7 +66,7 @@ class Breaker:
                     UNAVAILABLE, f"the model server of {self.name} failed again and again just now"
                 )
             self._become(_TRYING)
-            self._until = self.clock() + self.open_seconds
+            self._until = self.clock() + max(seconds, self.open_seconds)
 
     def succeeded(self) -> None:
         """The model server answered, be it with an error of the caller's."""
@@ -73,10 +75,14 @@ class Breaker:
                 self._failures = 0
                 self._become(_CLOSED)
 
-    def failed(self) -> None:
-        """The model server could not be reached, or did not answer in time."""
+    def failed(self, weight: int = 1) -> None:
+        """The model server could not be reached, or did not answer in time.
+
+        Args:
+            weight: as how many failures it counts.
+        """
         with self._lock:
-            self._failures += 1
+            self._failures += weight
             if self._state == _TRYING or self._failures >= self.failures_to_open:
                 self._become(_OPEN)
                 self._until = self.clock() + self.open_seconds

@@ -30,9 +30,10 @@ _MOST_TRIES = 3
 _FIRST_PAUSE_SECONDS = 0.05
 
 # A call that had this share of the gateway's own deadline and was not answered says something about
-# the model server; one that had less, about its caller's patience. Below a half, so that by default
-# the catalog's calls, which have 5 of 10 seconds, are heard: they go on where callers share a call.
-_PATIENCE = 0.4
+# the model server; one that had less, about its caller's patience.
+_PATIENCE = 0.5
+# As how many failures it counts: it has cost seconds, and the many requests that waited for it.
+_WEIGHT_OF_A_HANG = 3
 
 # TensorFlow Serving's texts, where its status alone doesn't tell.
 _UNKNOWN_LABEL = "Unrecognized servable version label"
@@ -55,24 +56,36 @@ class Calls:
         self._lock = threading.Lock()
 
     def __call__(
-        self, method: Callable[..., Any], request: Any, model: str, deadline: Deadline
+        self,
+        method: Callable[..., Any],
+        request: Any,
+        model: str,
+        deadline: Deadline,
+        *,
+        watched: bool = True,
     ) -> Any:
         """Calls a method and returns its answer.
+
+        Args:
+            watched: by the model's breaker; only for what runs the model, since a server whose
+                runs hang goes on to answer all else.
 
         Raises:
             VersionGoneError: NOT_FOUND.
             UnknownLabelError, BatchTooLargeError: INVALID_ARGUMENT with TensorFlow Serving's text.
             Problem: everything else that isn't an answer.
         """
-        breaker = self._breaker(model)
+        breaker = self._breaker(model) if watched else None
         for tries in itertools.count(1):
             seconds, since = deadline.left(), time.perf_counter()
-            breaker.check()  # the last before the call: who passes has to say how it went
+            if breaker:  # the last before the call: who passes has to say how it went
+                breaker.check(seconds)
             try:
                 answer = method(request, timeout=seconds, metadata=tracing.metadata())
             except grpc.RpcError as error:
                 _count(request, error.code(), since)
-                self._note(breaker, error, seconds)
+                if breaker:
+                    self._note(breaker, error, seconds)
                 pause = _FIRST_PAUSE_SECONDS * 2 ** (tries - 1) * random.uniform(0.5, 1.0)  # noqa: S311
                 if not _worth_a_try(error, tries) or pause >= deadline.left():
                     raise _translated(error, model) from error
@@ -80,7 +93,8 @@ class Calls:
                 time.sleep(pause)
             else:
                 _count(request, grpc.StatusCode.OK, since)
-                breaker.succeeded()
+                if breaker:
+                    breaker.succeeded()
                 return answer
         raise AssertionError("not reached")
 
@@ -96,7 +110,7 @@ class Calls:
             breaker.failed()
         elif code is grpc.StatusCode.DEADLINE_EXCEEDED:
             if seconds >= self._patience:
-                breaker.failed()
+                breaker.failed(_WEIGHT_OF_A_HANG)
         else:
             breaker.succeeded()
 

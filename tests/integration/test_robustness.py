@@ -107,13 +107,13 @@ def test_a_call_that_could_not_be_delivered_is_repeated(
 def test_a_model_server_that_hangs_is_left_alone_for_a_while(
     fake: FakeModelServer, tmp_path: Path
 ) -> None:
-    limits = {"LINCE_TIMEOUT_SECONDS": "1", "LINCE_REFRESH_SECONDS": "3600"}
+    # It goes on to say which version is the newest: only its runs hang.
+    limits = {"LINCE_TIMEOUT_SECONDS": "1", "LINCE_REFRESH_SECONDS": "0.1"}
     with gateway(["pets"], fake.address, tmp_path, **limits) as (_, url):
         assert post(url + URL, picture()).status_code == 200
         fake.delay = 20.0
-        statuses = [post(url + URL, picture()).status_code for _ in range(6)]
-        assert statuses[0] == 504
-        assert statuses[-1] == 503
+        statuses = [post(url + URL, picture()).status_code for _ in range(3)]
+        assert statuses == [504, 504, 503]
         fake.delay = 0.0
         wait_until(lambda: post(url + URL, picture()).status_code == 200, "recovery")
 

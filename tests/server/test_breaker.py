@@ -30,7 +30,7 @@ def breaker(clock: Clock) -> Breaker:
 
 def opened(breaker: Breaker) -> Breaker:
     for _ in range(3):
-        breaker.check()
+        breaker.check(5.0)
         breaker.failed()
     return breaker
 
@@ -39,7 +39,7 @@ def test_failures_in_a_row_open_it(breaker: Breaker) -> None:
     opened(breaker)
     assert breaker.state == "open"
     with pytest.raises(Problem, match="pets failed again and again"):
-        breaker.check()
+        breaker.check(5.0)
 
 
 def test_a_success_between_keeps_it_closed(breaker: Breaker) -> None:
@@ -48,16 +48,16 @@ def test_a_success_between_keeps_it_closed(breaker: Breaker) -> None:
         breaker.failed()
         breaker.succeeded()
     assert breaker.state == "closed"
-    breaker.check()
+    breaker.check(5.0)
 
 
 def test_after_a_while_one_call_tries(breaker: Breaker, clock: Clock) -> None:
     opened(breaker)
     clock.now += 1.0
-    breaker.check()
+    breaker.check(5.0)
     assert breaker.state == "half-open"
     with pytest.raises(Problem):
-        breaker.check()
+        breaker.check(5.0)
 
 
 def test_its_state_is_a_figure(breaker: Breaker, clock: Clock) -> None:
@@ -69,7 +69,7 @@ def test_its_state_is_a_figure(breaker: Breaker, clock: Clock) -> None:
     opened(breaker)
     assert shown() == ["open"]
     clock.now += 1.0
-    breaker.check()
+    breaker.check(5.0)
     assert shown() == ["half-open"]
 
 
@@ -85,10 +85,10 @@ def test_a_call_without_time_is_no_try() -> None:
 def test_a_try_that_succeeds_closes_it(breaker: Breaker, clock: Clock) -> None:
     opened(breaker)
     clock.now += 1.0
-    breaker.check()
+    breaker.check(5.0)
     breaker.succeeded()
     assert breaker.state == "closed"
-    breaker.check()
+    breaker.check(5.0)
     breaker.failed()  # what was before is forgotten
     assert breaker.state == "closed"
 
@@ -96,16 +96,24 @@ def test_a_try_that_succeeds_closes_it(breaker: Breaker, clock: Clock) -> None:
 def test_a_try_that_fails_opens_it_again(breaker: Breaker, clock: Clock) -> None:
     opened(breaker)
     clock.now += 1.0
-    breaker.check()
+    breaker.check(5.0)
     breaker.failed()
     assert breaker.state == "open"
     with pytest.raises(Problem):
-        breaker.check()
+        breaker.check(5.0)
 
 
 def test_a_try_that_never_ends_does_not_block_for_ever(breaker: Breaker, clock: Clock) -> None:
     opened(breaker)
     clock.now += 1.0
-    breaker.check()
+    breaker.check(5.0)
+    clock.now += 4.0
+    with pytest.raises(Problem):
+        breaker.check(5.0)
     clock.now += 1.0
-    breaker.check()
+    breaker.check(5.0)
+
+
+def test_a_call_that_hung_counts_more(breaker: Breaker) -> None:
+    breaker.failed(weight=3)
+    assert breaker.state == "open"
