@@ -54,6 +54,8 @@ class Calls:
         self._patience = _PATIENCE * timeout_seconds
         self._breakers: dict[str, Breaker] = {}
         self._lock = threading.Lock()
+        # Its own: whoever seeds the module's, to have a run again, is not to be disturbed.
+        self._chance = random.Random()  # noqa: S311 - pauses, no secrets
 
     def __call__(
         self,
@@ -86,7 +88,7 @@ class Calls:
                 _count(request, error.code(), since)
                 if breaker:
                     self._note(breaker, error, seconds)
-                pause = _FIRST_PAUSE_SECONDS * 2 ** (tries - 1) * random.uniform(0.5, 1.0)  # noqa: S311
+                pause = _FIRST_PAUSE_SECONDS * 2 ** (tries - 1) * self._chance.uniform(0.5, 1.0)
                 if not _worth_a_try(error, tries) or pause >= deadline.left():
                     raise _translated(error, model) from error
                 metrics.backend_retried(model, "unavailable")
