@@ -82,6 +82,11 @@ def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def _heed_ctrl_c() -> None:
+    """Who starts the tests in the background may have them, and so us, ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def started(command: Sequence[str], log: Path, **variables: str) -> Iterator[Running]:
     with log.open("wb") as file:
@@ -91,6 +96,7 @@ def started(command: Sequence[str], log: Path, **variables: str) -> Iterator[Run
             stdout=file,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
+            preexec_fn=_heed_ctrl_c,
         )
     running = Running(process, log)
     try:
