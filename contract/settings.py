@@ -84,8 +84,21 @@ class Settings:
     port: Annotated[int, _Port, _help("port the gateway listens on")] = 8000
     workers: Annotated[int, _Count, _help("gateway processes")] = 1
     threads: Annotated[
-        int, _Count, _help("requests that one gateway process works on at a time")
-    ] = 8
+        int,
+        _Count,
+        _help(
+            "requests that one gateway process has in hand at a time: it works on them, or the"
+            " model server does"
+        ),
+    ] = 32
+    working: Annotated[
+        int,
+        Meta(ge=0, le=4096),
+        _help(
+            "requests, of those in hand, that one gateway process itself works on at a time; 0: as"
+            " many as its part of the CPUs"
+        ),
+    ] = 0
     max_waiting: Annotated[
         int,
         Meta(ge=0, le=65536),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from flask import Flask
 
+from contract.processor import cores
 from contract.settings import Settings
 from server import bookkeeping, error_handlers, inference, timing
 from server.bodies import InMemory
@@ -14,8 +16,17 @@ from server.routes import classify, explain, health, infer, models, openapi, pag
 from server.security import hooks as security
 from server.security.guard import Guard
 from server.services import make_services
+from server.turns import Turns
 
 _ROUTES = (health, models, classify, predict, explain, infer, openapi, page)
+
+
+class Gateway(Flask):
+    """Flask without a look at every function, at every request, whether it is asynchronous."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Returns the function: none of ours is asynchronous."""
+        return func
 
 
 def create_app(
@@ -25,7 +36,7 @@ def create_app(
 ) -> Flask:
     """Makes the gateway. Call it in the process that serves: it opens a gRPC channel."""
     services = make_services(settings, stopping, guard)
-    app = Flask("lince", static_folder=None)
+    app = Gateway("lince", static_folder=None)
     app.request_class = InMemory
     # Else a path with two slashes is redirected, to whatever host the caller named.
     app.url_map.merge_slashes = False
@@ -41,5 +52,8 @@ def create_app(
     security.add(app, services)
     for routes in _ROUTES:
         routes.add(app, services)
+    # Its part of the CPUs, unless the settings say how many.
+    at_once = settings.working or max(1, cores() // settings.workers)
+    app.wsgi_app = Turns(at_once).around(app.wsgi_app)  # type: ignore[method-assign, assignment]
     services.catalog.start(settings.refresh_seconds)
     return app

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-import uuid
 from functools import cache
 
 from flask import Flask, Response, g, request
@@ -13,6 +12,7 @@ from contract.settings import Settings
 from server import exposition, logs, metrics, timing, tracing
 from server.arrival import KEY
 from server.deadline import HEADER, Deadline, asked_seconds
+from server.ids import hexadecimal
 from server.problems import Problem
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
@@ -66,7 +66,7 @@ def add(app: Flask, settings: Settings) -> None:
 
 def request_id(given: str | None) -> str:
     """Returns the caller's id of a request, or a new one if there is none that can be shown."""
-    return given if given and _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    return given if given and _REQUEST_ID.fullmatch(given) else hexadecimal(32)
 
 
 def refused(

@@ -12,7 +12,7 @@ from typing import Any
 
 import grpc
 
-from server import metrics, tracing
+from server import metrics, tracing, turns
 from server.breaker import Breaker
 from server.deadline import Deadline
 from server.problems import (
@@ -83,7 +83,8 @@ class Calls:
             if breaker:  # the last before the call: who passes has to say how it went
                 breaker.check(seconds)
             try:
-                answer = method(request, timeout=seconds, metadata=tracing.metadata())
+                with turns.away():
+                    answer = method(request, timeout=seconds, metadata=tracing.metadata())
             except grpc.RpcError as error:
                 _count(request, error.code(), since)
                 if breaker:
@@ -92,7 +93,8 @@ class Calls:
                 if not _worth_a_try(error, tries) or pause >= deadline.left():
                     raise _translated(error, model) from error
                 metrics.backend_retried(model, "unavailable")
-                time.sleep(pause)
+                with turns.away():
+                    time.sleep(pause)
             else:
                 _count(request, grpc.StatusCode.OK, since)
                 if breaker:

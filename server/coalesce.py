@@ -12,11 +12,13 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from server import turns
 from server.deadline import Deadline, passed
 from server.problems import (
     TIMEOUT,
@@ -39,7 +41,8 @@ class _Job:
 
     rows: NDArray[Any]
     deadline: Deadline
-    woken: threading.Event = field(default_factory=threading.Event)
+    # Whoever may wake it puts something in; cheaper than an Event, which is made of Python.
+    woken: SimpleQueue[None] = field(default_factory=SimpleQueue)
     batch: list[_Job] | None = None
     alone: bool = False
     gone: bool = False
@@ -92,8 +95,12 @@ class Coalescer:
         return job.answer
 
     def _wait(self, job: _Job) -> None:
-        if job.woken.wait(max(0.0, job.deadline.at - time.monotonic())):
+        try:
+            with turns.away():
+                job.woken.get(timeout=max(0.0, job.deadline.at - time.monotonic()))
             return
+        except Empty:
+            pass
         with self._lock:
             job.gone = True
             if job in self._waiting:
@@ -127,7 +134,7 @@ class Coalescer:
             # Who calls can't leave before the call ends, so it is who would wait the longest.
             leader = max(batch, key=lambda job: job.deadline)
             leader.batch = batch
-            leader.woken.set()
+            leader.woken.put(None)
         else:
             self._calling -= 1
 
@@ -147,7 +154,7 @@ class Coalescer:
                 job.answer = answers[start : start + len(job.rows)]
                 start += len(job.rows)
         for job in batch:
-            job.woken.set()
+            job.woken.put(None)
 
 
 def _is_shared(error: BaseException) -> bool:

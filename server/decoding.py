@@ -76,13 +76,13 @@ def _decoded(
         return _checked(source, spec, max_pixels)
     try:
         image = open_image(source, max_pixels)
-        mode = image.mode  # loading may change it
+        mode, size = image.mode, image.size  # loading may change them
         pixels = to_pixels(image, spec, lambda: lap("decode"))
         lap("resize")
     except ImageError as error:
         lap("decode")
         return problem_of(error)
-    file = File(image.format, mode, *image.size, orientation(image) != 1)
+    file = File(image.format, mode, *size, orientation(image) != 1)
     return Picture(pixels, file)
 
 

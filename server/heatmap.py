@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from contract import shrink
 from contract.pixels import PixelSpec, open_image, to_pixels
 
 #: The longer side of an overlay, in pixels.
@@ -63,7 +64,8 @@ def overlay(image: bytes, heatmap: NDArray[np.float32], max_pixels: int) -> byte
 def _small(image: bytes, max_pixels: int) -> Image.Image:
     opened = open_image(image, max_pixels)
     # A JPEG can be decoded at an eighth of its size, which is far quicker.
-    opened.draft(None, (LONGEST_SIDE, LONGEST_SIDE))
+    if shrink.can_be_scaled(opened):
+        opened.draft(None, (LONGEST_SIDE, LONGEST_SIDE))
     picture = Image.fromarray(to_pixels(opened, _UPRIGHT))
     picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.BILINEAR)
     return picture

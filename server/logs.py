@@ -52,6 +52,8 @@ def set_up(level: str) -> None:
     # Pillow's remarks on odd pictures: the answer says what is wrong with them.
     warnings.filterwarnings("ignore", module="PIL")
     logging.captureWarnings(True)
+    # No line tells of threads or processes, so they need not be looked up for every one.
+    logging.logThreads = logging.logMultiprocessing = logging.logProcesses = False
     sys.excepthook = _uncaught
     threading.excepthook = lambda args: _uncaught(
         args.exc_type, args.exc_value or args.exc_type(), args.exc_traceback

@@ -9,17 +9,17 @@ the last of them said. A gauge that is not a number is not shown.
 from __future__ import annotations
 
 import math
+import os
 import platform
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 from numpy.typing import NDArray
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram, values
 
 #: Classes of a model that are counted by name; those behind them in its order are `(others)`.
 MOST_LABELS = 200
@@ -53,6 +53,13 @@ _MODES = frozenset(
 _FORMATS = frozenset(
     ["JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM", "HEIF", "MPO", "DIB"]
 )
+
+
+if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+    # Else every step of a counter asks the system for the process's number, which can't change:
+    # a worker imports this after the fork.
+    _PROCESS = os.getpid()
+    values.ValueClass = values.MultiProcessValue(lambda: _PROCESS)  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True)
@@ -265,16 +272,6 @@ def rejected(reason: str) -> None:
 def took(stage: str, seconds: float) -> None:
     """Counts the time of a request in a stage of STAGES_OF_A_REQUEST."""
     _times(STAGES, stage).observe(seconds)
-
-
-@contextmanager
-def stage(name: str) -> Iterator[None]:
-    """Counts the time of a block as a stage."""
-    since = time.perf_counter()
-    try:
-        yield
-    finally:
-        took(name, time.perf_counter() - since)
 
 
 def image_received(size: int) -> None:

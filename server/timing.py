@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from flask import Flask, Response, g, has_request_context
 
@@ -49,16 +50,23 @@ def of_request() -> Timing:
     return timing
 
 
-@contextmanager
-def stage(name: str) -> Iterator[None]:
+class stage:  # noqa: N801 - it stands behind `with`, like a function
     """Counts the time of a block as a stage, in the metrics and in the request's timing."""
-    since = time.perf_counter()
-    try:
-        with metrics.stage(name), tracing.span(name):
-            yield
-    finally:
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._span = tracing.span(name)
+
+    def __enter__(self) -> None:
+        self._since = time.perf_counter()
+        self._span.__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        self._span.__exit__(*error)
+        seconds = time.perf_counter() - self._since
+        metrics.took(self._name, seconds)
         if has_request_context():
-            of_request().add(name, time.perf_counter() - since)
+            of_request().add(self._name, seconds)
 
 
 @contextmanager

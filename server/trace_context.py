@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-import secrets
 from dataclasses import dataclass
+
+from server.ids import hexadecimal
 
 # Of a version after 00 only what 00 has is read; it may have more behind another dash.
 _PARENT = re.compile(
@@ -48,12 +49,12 @@ class TraceContext:
 
     def child(self) -> TraceContext:
         """Returns a new span of the same trace."""
-        return TraceContext(self.trace_id, secrets.token_hex(8), self.sampled, self.state)
+        return TraceContext(self.trace_id, hexadecimal(16), self.sampled, self.state)
 
 
 def new() -> TraceContext:
     """Returns the first span of a trace that nobody records."""
-    return TraceContext(secrets.token_hex(16), secrets.token_hex(8))
+    return TraceContext(hexadecimal(32), hexadecimal(16))
 
 
 def received(traceparent: str | None, tracestate: str | None) -> TraceContext | None:

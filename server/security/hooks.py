@@ -35,10 +35,6 @@ def add(app: Flask, services: Services) -> None:
         pairs = headers.of(
             request.method, response.content_type or "", request.headers.get("Origin")
         )
-        for name, value in pairs:
-            if name == "vary":
-                response.headers.add(name, value)
-            else:
-                response.headers[name] = value
+        response.headers.extend(pairs)  # no route sets any of them
         response.headers.setdefault("cache-control", "no-store")
         return response

@@ -16,6 +16,7 @@ from contract.errors import BrokenImageError
 from contract.settings import Settings
 from server.app import create_app
 from server.heatmap import LONGEST_SIDE, overlay
+from tests.contract.pictures import lossless_jpeg
 from tests.manifests import make_explainable
 from tests.pictures import picture
 from tests.server.fake_model_server import FakeModelServer
@@ -193,3 +194,10 @@ def test_an_overlay_of_a_thin_picture() -> None:
 def test_an_overlay_of_a_broken_picture() -> None:
     with pytest.raises(BrokenImageError):
         overlay(half_lit()[:80], heatmap_of((0.5,)), 10_000)
+
+
+def test_a_lossless_jpeg_is_drawn() -> None:
+    """Libjpeg decodes it at its full size alone, whatever smaller size it was asked for."""
+    levels = np.tile(np.arange(1100, dtype=np.uint16) // 5, (1100, 1)).astype(np.uint8)
+    shown = as_image(overlay(lossless_jpeg(levels), np.zeros((4, 4), np.float32), 2_000_000))
+    assert shown.size == (LONGEST_SIDE, LONGEST_SIDE)

@@ -41,6 +41,7 @@ class Protocol:
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
+    at_once: bool = False  # whether it was asked for the whole body
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for chunk in self.chunks:
@@ -50,6 +51,10 @@ class Protocol:
             await self.until.wait()
         if self.breaks_off:
             raise RuntimeError("closed")
+
+    async def __call__(self) -> bytes:
+        self.at_once = True
+        return b"".join([chunk async for chunk in self])
 
     def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         self.status, self.headers, self.body = status, dict(headers), body
@@ -87,6 +92,22 @@ def test_a_body_in_pieces_arrives_whole(declared: bool) -> None:
     answer = ask(make(), Scope(headers=headers), Protocol([b"abc", b"", b"def"]))
     assert (answer.status, answer.body) == (200, b"abcdef")
     assert "connection" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("length", "version", "at_once"),
+    [(10, "1.1", True), (10, "2", False), (11, "1.1", False)],
+    ids=["small", "HTTP/2", "not small"],
+)
+def test_small_bodies_are_read_at_once(length: int, version: str, at_once: bool) -> None:
+    """For so many bytes of every connection there is room, but a connection of HTTP/2 may bring
+    any number of bodies."""
+    front = make(max_buffered_bytes=2000, max_connections=200)
+    scope = head(length)
+    scope.http_version = version
+    answer = ask(front, scope, Protocol([b"12345", b"6" * (length - 5)]))
+    assert (answer.status, answer.body) == (200, b"12345" + b"6" * (length - 5))
+    assert answer.at_once == at_once
 
 
 def test_what_the_application_sees() -> None:

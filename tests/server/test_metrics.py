@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from server import metrics
+from server import metrics, timing
 from tests.server.figures import Growth, figure
 
 # https://prometheus.io/docs/practices/naming/
@@ -164,7 +164,7 @@ def test_who_waits_is_counted_until_the_wait_ends() -> None:
 
 def test_a_stage_counts_also_when_it_fails() -> None:
     count = Growth("lince_stage_duration_seconds_count", stage="read")
-    with pytest.raises(ZeroDivisionError), metrics.stage("read"):
+    with pytest.raises(ZeroDivisionError), timing.stage("read"):
         _ = 1 / 0
     assert count() == 1
 
