@@ -1,4 +1,4 @@
-"""Pixel rule 1, first half: an image of any Pillow mode becomes 8-bit grey or sRGB.
+"""Pixel rules 1 and 2, first half: an image of any Pillow mode becomes 8-bit grey or sRGB.
 
 ==================  ==========================================================================
 mode                rule
@@ -21,15 +21,20 @@ An embedded ICC profile is applied (perceptual intent, to sRGB) where it fits th
 sRGB itself; a profile that can't be read is ignored, as browsers do. PNG's gAMA and cHRM are
 ignored. Grey from colour is ITU-R 601-2 luma of the sRGB values, after compositing.
 
-This is part of pixel rule 1: its meaning never changes. Golden images hold it.
+This is part of pixel rules 1 and 2: its meaning never changes. Golden images hold it.
 """
 
 from __future__ import annotations
 
 import io
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
+
+if TYPE_CHECKING:
+    from PIL import ImageCms
 
 # What each mode becomes before its profile and its transparency are dealt with.
 _PLAIN_MODE = {
@@ -52,25 +57,33 @@ _WITH_ALPHA = {"L": "LA", "RGB": "RGBA"}
 _PROFILE_SPACE = {"L": "GRAY", "RGB": "RGB ", "CMYK": "CMYK"}
 
 _MOST_OF_UNIT_RANGE = 2.0
+#: Bytes of a profile whose transform is kept; a printer's may have a million.
+_MOST_KEPT = 8192
 
 
-def to_grey_or_srgb(image: Image.Image) -> Image.Image:
+def to_grey_or_srgb(image: Image.Image, block: int = 1) -> Image.Image:
     """Returns the image in mode L or RGB, 8 bits, opaque, in sRGB.
 
     A grey source stays grey (mode L) unless an ICC profile has to be applied; then its three
     channels are equal up to rounding.
+
+    Args:
+        block: blocks of so many pixels by as many become one, by their mean: before the profile is
+            applied, which takes far longer than all else, or after the image was composited.
 
     Raises:
         ValueError: Pillow has no conversion for the image's mode.
     """
     profile = image.info.get("icc_profile")
     plain = _plain(image)
-    alpha = plain.getchannel("A") if plain.mode in ("LA", "RGBA") else None
-    opaque = plain.convert(plain.mode[:-1]) if alpha is not None else plain
-    colours = _apply_profile(opaque, profile)
-    if colours.mode == "CMYK":
-        colours = colours.convert("RGB")
-    return colours if alpha is None else _on_white(colours, alpha)
+    if plain.mode not in ("LA", "RGBA"):
+        colours = _apply_profile(_reduced(plain, block), profile)
+        return colours.convert("RGB") if colours.mode == "CMYK" else colours
+    if plain.mode == "RGBA" and not profile:
+        # Pasting takes colours and alpha out of one image.
+        return _reduced(_on_white("RGB", plain, plain), block)
+    colours = _apply_profile(plain.convert(plain.mode[:-1]), profile)
+    return _reduced(_on_white(colours.mode, colours, plain.getchannel("A")), block)
 
 
 def _plain(image: Image.Image) -> Image.Image:
@@ -85,6 +98,10 @@ def _plain(image: Image.Image) -> Image.Image:
     elif image.mode == "P" and image.has_transparency_data:  # a palette with alpha of its own
         mode = "RGBA"
     return image if image.mode == mode else image.convert(mode)
+
+
+def _reduced(image: Image.Image, block: int) -> Image.Image:
+    return image if block == 1 else image.reduce(block)
 
 
 def _from_sixteen_bits(values: np.ndarray, transparent: int | None) -> Image.Image:
@@ -114,26 +131,33 @@ def _apply_profile(image: Image.Image, icc: bytes | None) -> Image.Image:
         return image
     from PIL import ImageCms  # only pictures with a profile pay for the colour library
 
+    transform = _kept_transform if len(icc) <= _MOST_KEPT else _transform
     try:
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
-        if profile.profile.xcolor_space != _PROFILE_SPACE[image.mode]:
-            return image
-        if (profile.profile.profile_description or "").startswith("sRGB"):
-            return image
-        converted = ImageCms.profileToProfile(
-            image,
-            profile,
-            ImageCms.createProfile("sRGB"),
-            renderingIntent=ImageCms.Intent.PERCEPTUAL,
-            outputMode="RGB",
-        )
+        to_srgb = transform(icc, image.mode)
+        return image if to_srgb is None else to_srgb.apply(image)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return image
-    return image if converted is None else converted
 
 
-def _on_white(colours: Image.Image, alpha: Image.Image) -> Image.Image:
+def _transform(icc: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """Returns what brings an image of the mode to sRGB, or None where the profile says nothing."""
+    from PIL import ImageCms
+
+    profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+    if profile.profile.xcolor_space != _PROFILE_SPACE[mode]:
+        return None
+    if (profile.profile.profile_description or "").startswith("sRGB"):
+        return None
+    srgb, intent = ImageCms.createProfile("sRGB"), ImageCms.Intent.PERCEPTUAL
+    return ImageCms.buildTransform(profile, srgb, mode, "RGB", intent)
+
+
+# To make one takes as long as to apply it to a small picture, and cameras have few profiles.
+_kept_transform = lru_cache(16)(_transform)
+
+
+def _on_white(mode: str, colours: Image.Image, alpha: Image.Image) -> Image.Image:
     # Pasting needs a third of the memory of an alpha_composite, and gives the same levels.
-    picture = Image.new(colours.mode, colours.size, "white")
+    picture = Image.new(mode, colours.size, "white")
     picture.paste(colours, mask=alpha)
     return picture

@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,32 @@ def png(
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
     chunks = [(b"IHDR", header), *extra, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*one) for one in chunks)
+
+
+def lossless_jpeg(levels: np.ndarray) -> bytes:
+    """A grey JPEG without loss (frame SOF3) of levels uint8 [height, width]."""
+    height, width = levels.shape
+    guess = np.empty(levels.shape, int)  # of each level, from its left neighbour
+    guess[:, 1:] = levels[:, :-1]
+    guess[1:, 0] = levels[:-1, 0]
+    guess[0, 0] = 128
+    bits = ""
+    for difference in (levels - guess).ravel().tolist():
+        size = abs(difference).bit_length()
+        bits += f"{size:04b}"  # Huffman's codes are 0 to 8, of four bits each
+        if size:
+            bits += f"{difference if difference > 0 else difference + 2**size - 1:0{size}b}"
+    bits += "1" * (-len(bits) % 8)
+    coded = int(bits, 2).to_bytes(len(bits) // 8).replace(b"\xff", b"\xff\0")
+    table = b"\0" + bytes([0, 0, 0, 9, *bytes(12)]) + bytes(range(9))
+    frame = struct.pack(">BHHBBBB", 8, height, width, 1, 1, 0x11, 0)
+    head = segment(0xC4, table) + segment(0xC3, frame) + segment(0xDA, b"\1\1\0\1\0\0")
+    return b"\xff\xd8" + head + coded + b"\xff\xd9"
+
+
+def segment(mark: int, content: bytes) -> bytes:
+    """A segment of a JPEG."""
+    return bytes([0xFF, mark]) + struct.pack(">H", len(content) + 2) + content
 
 
 def exif(orientation: int, *, kind: int = 3) -> bytes:
@@ -199,3 +226,37 @@ def every() -> dict[str, bytes]:
         "pgm 16": save(deep, "PPM"),
         "pfm": save(Image.fromarray(rgb[..., 0].astype(np.float32) / 255), "PPM"),
     }
+
+
+#: Pictures of lossless files alone, whose pixels no codec may change.
+GOLDEN: dict[str, Callable[[], bytes]] = {
+    "rgb png": lambda: encode(pattern(61, 83, 3)),
+    "rgb bmp": lambda: encode(pattern(61, 83, 3), "BMP"),
+    "grey png": lambda: encode(pattern(61, 83, 1)),
+    "rgba png": lambda: encode(pattern(61, 83, 4)),
+    "grey alpha png": lambda: save(Image.fromarray(pattern(61, 83, 4)).convert("LA"), "PNG"),
+    "palette png": lambda: save(_palette(), "PNG", transparency=bytes(range(0, 256, 8))),
+    "black and white png": lambda: save(Image.fromarray(pattern(61, 83, 1)[..., 0] > 127), "PNG"),
+    "grey of 4 bits with tRNS": lambda: png(4, 1, 4, 0, b"\0\x05\xaf", (b"tRNS", b"\0\5")),
+    "rgb of 16 bits with tRNS": lambda: png(
+        2, 1, 16, 2, b"\0\x12\x34\x12\x34\x12\x34\x34\0\x34\0\x34\0", (b"tRNS", b"\x12\x34" * 3)
+    ),
+    "16 bits tiff": lambda: save(
+        Image.fromarray(pattern(61, 83, 1)[..., 0].astype(np.uint16) * 251), "TIFF"
+    ),
+    "float tiff": lambda: save(
+        Image.fromarray(pattern(61, 83, 1)[..., 0].astype(np.float32) / 255), "TIFF"
+    ),
+    "cmyk tiff": lambda: save(
+        Image.frombytes("CMYK", (83, 61), pattern(61, 83, 4).tobytes()), "TIFF"
+    ),
+    "wide gamut, turned, png": lambda: encode(
+        pattern(61, 83, 4), icc_profile=wide_profile(), exif=exif(6)
+    ),
+}
+
+
+def _palette() -> Image.Image:
+    image = Image.fromarray(pattern(61, 83, 1)[..., 0] % 32)
+    image.putpalette(pattern(32, 1, 3).tobytes())
+    return image

@@ -68,6 +68,19 @@ def test_resize_comes_after_it(orientation: int) -> None:
     assert np.array_equal(decode(stored("PNG", exif(orientation)), spec), expected)
 
 
+@pytest.mark.parametrize("orientation", SEEN)
+@pytest.mark.parametrize("size", [(7, 9), (24, 5), (40, 24), (24, 40), (1, 1), (60, 13), (90, 90)])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_it_counts_before_the_resize(orientation: int, size: tuple[int, int], mode: str) -> None:
+    # To the last bit, though some turns are made when the picture is smaller.
+    noise = Image.fromarray(np.random.default_rng(3).integers(0, 256, (40, 24, 3), np.uint8))
+    picture = noise.convert(mode)
+    spec = PixelSpec(height=size[0], width=size[1], channels=len(mode))  # type: ignore[arg-type]
+    upright = Image.fromarray(np.ascontiguousarray(SEEN[orientation](np.asarray(picture))))
+    turned = save(picture, "PNG", exif=exif(orientation))
+    assert np.array_equal(decode(turned, spec), decode(save(upright, "PNG"), spec))
+
+
 NONSENSE = {
     "0": exif(0),
     "9": exif(9),

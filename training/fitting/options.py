@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from contract.pixels import PixelRule
 from training.errors import RecipeError
 from training.recipes.recipe import Backbone, Optimizer, Precision, Recipe, Stage
 
@@ -27,6 +28,7 @@ class FitOptions:
         fine_tune_from: name of the first of these layers.
         fine_tune_rate: learning rate of this stage.
         weights, alpha: of the backbone.
+        pixel_rule: of the model's input; the gateway then makes its pixels by it.
         augmentation: name of a policy, or "none".
         batch, seed, validation_share, loss, stop_at_accuracy, patience, precision: as in the
             recipe.
@@ -50,6 +52,7 @@ class FitOptions:
     fine_tune_rate: float | None = None
     weights: str | None = None
     alpha: float | None = None
+    pixel_rule: PixelRule | None = None
     augmentation: str | None = None
     batch: int | None = None
     seed: int | None = None
@@ -87,6 +90,10 @@ def apply(recipe: Recipe, options: FitOptions) -> Recipe:
     }
     if options.class_weights:
         given["class_weights"] = True
+    if options.pixel_rule is not None:
+        if recipe.input is None:
+            raise RecipeError(f"{recipe.name} takes no pictures: --pixel-rule does not fit it")
+        given["input"] = replace(recipe.input, pixel_rule=options.pixel_rule)
     if options.augmentation is not None:
         none = options.augmentation == NO_AUGMENTATION
         given["augmentation"] = None if none else options.augmentation

@@ -76,6 +76,7 @@ def settings(recipe: Recipe) -> list[tuple[str, str]]:
     if recipe.input is not None:
         spec = recipe.input
         lines.append(("input", f"{shape((spec.height, spec.width, spec.channels))}, uint8"))
+        lines.append(("pixel rule", str(spec.pixel_rule)))
     if recipe.backbone is not None:
         lines.append(("backbone", _backbone(recipe)))
     if recipe.task == "classification":

@@ -1,9 +1,11 @@
 """What a user may change of a recipe."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from contract.pixels import PixelSpec
 from training.errors import RecipeError
 from training.fitting.options import FitOptions, apply
 from training.recipes import RECIPES, find
@@ -43,6 +45,15 @@ def test_what_is_given_takes_the_recipes_place() -> None:
 def test_zero_is_given_too() -> None:
     assert apply(find("flowers-cnn"), FitOptions(validation_share=0.0)).validation_share == 0
     assert apply(find("fashion-cnn"), FitOptions(seed=0)).seed == 0
+
+
+def test_the_pixel_rule_is_the_inputs() -> None:
+    plain = find("flowers-cnn")
+    recipe = apply(plain, FitOptions(pixel_rule=2))
+    assert recipe.input == PixelSpec(height=180, width=180, channels=3, pixel_rule=2)
+    assert replace(recipe, input=plain.input) == plain
+    with pytest.raises(RecipeError, match="takes no pictures: --pixel-rule"):
+        apply(find("single-neuron"), FitOptions(pixel_rule=1))
 
 
 def test_augmentation_can_be_left_out() -> None:
