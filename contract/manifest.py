@@ -116,6 +116,47 @@ class Explanation:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Change:
+    """What an optimisation did to the answers, measured at export over the whole test set.
+
+    Attributes:
+        accuracy: with it.
+        changed_labels: how many pictures got another top label.
+        mean_probability: mean absolute difference of a probability.
+        max_probability: largest absolute difference of a probability.
+    """
+
+    accuracy: Annotated[float, Meta(ge=0, le=1)]
+    changed_labels: _Count
+    mean_probability: float
+    max_probability: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimisation:
+    """What an optimised export changed, against the plain model's answers.
+
+    Attributes:
+        frozen: the weights are constants of the graph, which a model server prepares at load.
+        examples: how many of the test set were compared, all of it.
+        accuracy: without it.
+        max_change: bound on every `max_probability` here; an export beyond it is refused.
+        float32: what freezing changed.
+        bfloat16: what multiplying in bfloat16 changes as well; null where the exporting CPU could
+            not measure it. A model server may do so only where this is given.
+        bfloat16_by: the CPU's instructions by which that was measured.
+    """
+
+    frozen: bool = True
+    examples: _Count
+    accuracy: Annotated[float, Meta(ge=0, le=1)]
+    max_change: float
+    float32: Change
+    bfloat16: Change | None = None
+    bfloat16_by: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReferenceDistribution:
     """What inputs and outputs look like, by the split that they were measured on.
 
@@ -153,7 +194,7 @@ class Manifest:
         confusion_matrix: rows are true classes, columns predicted ones, of the test set; null for
             many classes, and where there are none.
         reference_distribution: what inputs and outputs look like, to see drift.
-        optimisation: what an optimised export changed.
+        optimisation: what an optimised export changed; null for a plain one.
     """
 
     schema: Literal[1] = SCHEMA
@@ -176,7 +217,7 @@ class Manifest:
     explanation: Explanation | None = None
     confusion_matrix: tuple[tuple[_Count, ...], ...] | None = None
     reference_distribution: ReferenceDistribution | None = None
-    optimisation: dict[str, Any] | None = None
+    optimisation: Optimisation | None = None
 
     def __post_init__(self) -> None:
         if len(self.labels) != self.classes:

@@ -1,7 +1,4 @@
-"""Cuts a classifier in two at the last feature map of its convolutions.
-
-Keras says only by a tensor's history which operation made it of which tensors.
-"""
+"""Cuts a classifier in two at the last feature map of its convolutions."""
 
 from __future__ import annotations
 
@@ -10,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
-import tensorflow as tf
 from keras import layers
+
+from export.head import Head, origin
 
 _Function = Callable[[Any], Any]
 _CONVOLUTIONS = (
@@ -38,7 +36,8 @@ class Cut:
     Attributes:
         layer: name of the one that makes the feature map.
         below: images uint8 [N, H, W, C] → feature map [N, h, w, k].
-        above: feature map → logits float32 [N, K], whose softmax are the probabilities.
+        above: feature map → logits [N, K] as the head makes them, whose softmax are the
+            probabilities.
     """
 
     layer: str
@@ -46,7 +45,7 @@ class Cut:
     above: _Function
 
 
-def cut(model: keras.Model) -> Cut | None:
+def cut(model: keras.Model, head: Head | None) -> Cut | None:
     """Cuts a model whose output are probabilities [N, K].
 
     The feature map is the last tensor with height and width on the way to the answer, but for the
@@ -54,77 +53,28 @@ def cut(model: keras.Model) -> Cut | None:
     activation, or what several branches of convolutions are joined to. It may be inside of a
     nested model.
 
+    Args:
+        model: the classifier.
+        head: its last layers.
+
     Returns:
-        None where there is no convolution, or the layers above it are no single chain that ends
-        with a softmax or a sigmoid.
+        None where there is no head or no convolution, or the layers between the two are no single
+        chain.
     """
-    found = _head(model.outputs[0])
-    if found is None or not any(isinstance(layer, _CONVOLUTIONS) for layer in _layers(model)):
+    if head is None or not any(isinstance(layer, _CONVOLUTIONS) for layer in _layers(model)):
         return None
-    last, logits = found
-    way = _way(last)
+    way = _way(head.features)
     if way is None:
         return None
-    below, above = _parts(model.inputs[0], way, last)
-    layer, _ = _origin(way[-1])
-    return Cut(layer=layer.name, below=_chain(below), above=_chain([*above, logits]))
+    below, above = _parts(model.inputs[0], way, head.features)
+    layer, _ = origin(way[-1])
+    return Cut(layer=layer.name, below=_chain(below), above=_chain([*above, head.logits]))
 
 
 def _layers(model: keras.Model) -> list[layers.Layer]:
     """All layers, those of nested models too."""
     nested = [layer for layer in model.layers if isinstance(layer, keras.Model)]
     return [*model.layers, *(layer for each in nested for layer in _layers(each))]
-
-
-def _origin(tensor: Any) -> tuple[Any, list[Any]]:
-    """Returns the operation that made a tensor, and what it was made of."""
-    history = tensor._keras_history
-    node = history.operation._inbound_nodes[history.node_index]
-    return history.operation, node.input_tensors
-
-
-def _head(output: Any) -> tuple[Any, _Function] | None:
-    """Returns the tensor below the last layer with weights, and how logits are made of it."""
-    operation, inputs = _origin(output)
-    if isinstance(operation, layers.Softmax):
-        return inputs[0], tf.identity
-    if _is_dense(operation, "softmax"):
-        return inputs[0], _linear(operation)
-    if isinstance(operation, layers.Concatenate) and len(inputs) == 2:
-        return _head_of_one(*inputs)
-    return None
-
-
-def _head_of_one(first: Any, second: Any) -> tuple[Any, _Function] | None:
-    """The same for probabilities [1 − p, p] with p of a sigmoid."""
-    (complement, of), (dense, inputs) = _origin(first), _origin(second)
-    complements = type(complement).__name__ == "Subtract" and len(of) == 1 and of[0] is second
-    if not complements or not _is_dense(dense, "sigmoid"):
-        return None
-    linear = _linear(dense)
-
-    def logits(tensor: Any) -> Any:
-        score = linear(tensor)  # the sigmoid of z is the softmax of −z/2 and z/2
-        return tf.concat([-score, score], axis=1) / 2
-
-    return inputs[0], logits
-
-
-def _is_dense(operation: Any, activation: str) -> bool:
-    return (
-        isinstance(operation, layers.Dense)
-        and keras.activations.serialize(operation.activation) == activation
-    )
-
-
-def _linear(dense: layers.Dense) -> _Function:
-    """The layer without its activation."""
-
-    def call(tensor: Any) -> Any:
-        product = tf.matmul(tensor, dense.kernel.value)
-        return product + dense.bias.value if dense.use_bias else product
-
-    return call
 
 
 def _way(tensor: Any) -> list[Any] | None:
@@ -135,7 +85,7 @@ def _way(tensor: Any) -> list[Any] | None:
         None where the layers are no chain.
     """
     while True:
-        operation, inputs = _origin(tensor)
+        operation, inputs = origin(tensor)
         if isinstance(operation, keras.Model):
             inside = _way(operation.outputs[0])
             if inside is not None:
@@ -152,7 +102,7 @@ def _parts(first: Any, way: list[Any], last: Any) -> tuple[list[_Function], list
     tensor, *inside = way
     if not inside:
         return _between(first, tensor), _between(tensor, last)
-    nested, inputs = _origin(tensor)
+    nested, inputs = origin(tensor)
     below, above = _parts(nested.inputs[0], inside, nested.outputs[0])
     return [*_between(first, inputs[0]), *below], [*above, *_between(tensor, last)]
 

@@ -6,6 +6,8 @@ Serving that batches.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +17,11 @@ import tensorflow as tf
 from contract import manifest as manifests
 from contract.manifest import Manifest
 
+#: Images → what the model says of them.
+Predict = Callable[[Any], Any]
+#: Opened while a function is traced: what the model reads its weights from. Unless given, from its
+#: variables.
+Weights = Callable[[], AbstractContextManager[Any]]
 #: Grey from red, green and blue: ITU-R 601-2, as in the contract.
 _LUMA = [[0.299], [0.587], [0.114]]
 
@@ -47,12 +54,13 @@ def ports(manifest: Manifest) -> Ports:
     return Ports(taken, _OUTPUTS[manifest.task])
 
 
-def serving_default(model: keras.Model, given: Ports) -> Any:
+def serving_default(predict: Predict, given: Ports, weights: Weights = nullcontext) -> Any:
     """What the model is there for: `Ports` says what it takes and gives."""
 
     @tf.function(input_signature=[given.input])
     def call(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {given.output: model(inputs, training=False)}
+        with weights():
+            return {given.output: predict(inputs)}
 
     return call
 
@@ -76,11 +84,15 @@ def sides(manifest: Manifest) -> Sides | None:
     return Sides(spec.height, spec.width, spec.channels)
 
 
-def encoded(model: keras.Model, size: Sides) -> Any:
+def encoded(serve: Any, size: Sides) -> Any:
     """string `images` [N], each a JPEG, PNG, BMP or GIF → float32 `probabilities` [N, K].
 
     A convenience for clients of TensorFlow Serving's own REST API: another decoder than the
     contract's and no EXIF orientation, so its answers deviate; the manifest says by how much.
+
+    Args:
+        serve: `serving_default`, which it calls.
+        size: of the pictures that this takes.
     """
 
     def pixels(data: tf.Tensor) -> tf.Tensor:
@@ -95,7 +107,7 @@ def encoded(model: keras.Model, size: Sides) -> Any:
     def call(images: tf.Tensor) -> dict[str, tf.Tensor]:
         shape = (size.height, size.width, size.channels)
         decoded = tf.map_fn(pixels, images, fn_output_signature=tf.TensorSpec(shape, tf.uint8))
-        return {"probabilities": model(decoded, training=False)}
+        return {"probabilities": serve(decoded)["probabilities"]}
 
     return call
 
@@ -111,11 +123,19 @@ def describe(manifest: Manifest) -> Any:
     return call
 
 
-def save(model: keras.Model, functions: dict[str, Any], folder: str) -> None:
-    """Writes a SavedModel with exactly these signatures."""
+def save(model: keras.Model | None, functions: dict[str, Any], folder: str) -> None:
+    """Writes a SavedModel with exactly these signatures.
+
+    Args:
+        model: whose variables they read; None where they read none.
+        functions: the signatures by name.
+        folder: to write into.
+    """
     module = tf.Module()
-    # The bare TensorFlow variables: with Keras's own wrappers each is saved twice, and a session
-    # (TensorFlow Serving's way to run a model) restores the copy that no function reads.
-    module.weights = [variable.value for variable in model.variables]
+    if model is not None:
+        # The bare TensorFlow variables: with Keras's own wrappers each is saved twice, and a
+        # session (TensorFlow Serving's way to run a model) restores the copy that no function
+        # reads.
+        module.weights = [variable.value for variable in model.variables]
     concrete = {name: function.get_concrete_function() for name, function in functions.items()}
     tf.saved_model.save(module, folder, signatures=concrete)

@@ -23,8 +23,12 @@ def say(line: str) -> None:
 
 def load_tensorflow() -> None:
     """Loads TensorFlow without what it says of the machine."""
+    from contract.processor import cores
     from contract.quiet import quiet_import
 
+    # TensorFlow would count the machine's CPUs, and knows nothing of a container's quota.
+    for variable in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+        os.environ.setdefault(variable, str(cores()))
     with quiet_import():
         import tensorflow  # noqa: F401
 

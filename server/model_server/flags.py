@@ -79,7 +79,9 @@ class Options:
     )
     grpc_max_threads: int = _flag(0, "Calls handled at the same time; 0 is 4 × CPUs.")
     tensorflow_session_parallelism: int = _flag(
-        0, "Threads of a session, for both kinds below; 0 lets TensorFlow choose."
+        0,
+        "Threads of a session, for both kinds below; 0 takes as many as there are cores, within a "
+        "container's CPU quota.",
     )
     tensorflow_session_config_file: str = _flag(
         "", "ConfigProto of the sessions in text form; the flags beside this one add to it."
@@ -87,6 +89,11 @@ class Options:
     tensorflow_intra_op_parallelism: int = _flag(0, "Threads within one operation.")
     tensorflow_inter_op_parallelism: int = _flag(
         0, "Operations run at the same time; -1 runs them in the thread of the request or batch."
+    )
+    mixed_precision: str = _flag(
+        "",
+        "bfloat16 multiplies in it, for every model; none for none. Unless given, those models of "
+        "Lince whose manifest permits it, where the CPU has AMX-BF16 or AVX512-BF16.",
     )
     per_process_gpu_memory_fraction: float = _flag(
         0.0, "Share of the GPU's memory to reserve; 0 takes what is needed, as it is needed."
@@ -111,7 +118,6 @@ IGNORED: dict[str, type] = {
     "enable_profiler": bool,
     "enforce_session_run_timeout": bool,
     "flush_filesystem_caches": bool,
-    "mixed_precision": str,
     "num_load_threads": int,
     "num_tflite_interpreters_per_pool": int,
     "num_tflite_pools": int,
@@ -224,6 +230,8 @@ _RANGES = {
     "file_system_poll_wait_seconds": (-(10**9), 10**9),  # NaN and infinity can't be waited for
 }
 
+_CHOICES = {"mixed_precision": ("", "bfloat16", "none")}
+
 
 def _value(name: str, kind: type, text: str | None) -> Value:
     if text is None:
@@ -238,4 +246,7 @@ def _value(name: str, kind: type, text: str | None) -> Value:
             raise BadFlagError(
                 f"Couldn't interpret value {text} for flag --{name}: not in {low:g}..{high:g}."
             )
+    if name in _CHOICES and value not in _CHOICES[name]:
+        known = " or ".join(filter(None, _CHOICES[name]))
+        raise BadFlagError(f"Couldn't interpret value {text} for flag --{name}: not {known}.")
     return value

@@ -15,12 +15,14 @@ import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2
 from tensorflow.python.client import pywrap_tf_session
 
+from contract.processor import cores
 from server.model_server import saved_model
 from server.model_server.batch_parameters import BatchParameters, check
 from server.model_server.batching import Key, Queue, Queued, queues, say_nothing
 from server.model_server.errors import ServingError, from_number, invalid_argument
 from server.model_server.flags import Options
 from server.model_server.memory import FEW_ROWS, LARGE, Guard, common_rows, row_bytes
+from server.model_server.precision import in_bfloat16
 from server.model_server.text_files import read_text_proto
 from server.model_server.writes import writing
 
@@ -29,7 +31,17 @@ _MOST_SHAPES = 256
 
 @dataclass(frozen=True)
 class SessionSettings:
-    """How versions are loaded and run; the same for all."""
+    """How versions are loaded and run; the same for all.
+
+    Attributes:
+        tags: Of the graph to load.
+        base: ConfigProto that the rest adds to.
+        intra_op_threads: Threads within one operation; 0 leaves it to `base`.
+        inter_op_threads: Operations at the same time; 0 leaves it to `base`.
+        gpu_memory_fraction: To reserve; 0 takes what is needed.
+        check_methods: Whether a signature's method_name must be that of the call.
+        mixed_precision: See `precision.in_bfloat16`.
+    """
 
     tags: tuple[str, ...] = ("serve",)
     base: Any = field(default_factory=config_pb2.ConfigProto)
@@ -37,10 +49,11 @@ class SessionSettings:
     inter_op_threads: int = 0
     gpu_memory_fraction: float = 0.0
     check_methods: bool = False
+    mixed_precision: str = ""
 
     @staticmethod
     def from_options(options: Options) -> "SessionSettings":
-        """What the flags say.
+        """What the flags say, and for threads that no flag or file sets: as many as cores.
 
         Raises:
             ServingError: NOT_FOUND or INVALID_ARGUMENT: --tensorflow_session_config_file is no
@@ -54,13 +67,21 @@ class SessionSettings:
         return SessionSettings(
             tuple(options.saved_model_tags.split(",")),
             base,
-            options.tensorflow_intra_op_parallelism or both,
-            options.tensorflow_inter_op_parallelism or both,
+            options.tensorflow_intra_op_parallelism
+            or both
+            or base.intra_op_parallelism_threads
+            or cores(),
+            options.tensorflow_inter_op_parallelism
+            or both
+            or base.inter_op_parallelism_threads
+            or cores(),
             options.per_process_gpu_memory_fraction,
             options.enable_signature_method_name_check,
+            options.mixed_precision,
         )
 
-    def proto(self) -> Any:
+    def proto(self, *, bfloat16: bool = False) -> Any:
+        """The session's ConfigProto, multiplying in bfloat16 or as `base` says."""
         config = config_pb2.ConfigProto()
         config.CopyFrom(self.base)
         config.allow_soft_placement = True
@@ -73,6 +94,9 @@ class SessionSettings:
             config.gpu_options.per_process_gpu_memory_fraction = self.gpu_memory_fraction
         elif not config.gpu_options.per_process_gpu_memory_fraction:
             config.gpu_options.allow_growth = True
+        if bfloat16:
+            rewriters = config.graph_options.rewrite_options
+            rewriters.auto_mixed_precision_onednn_bfloat16 = rewriters.ON
         return config
 
 
@@ -263,7 +287,8 @@ def load(
     if batching is not None:
         check(batching)
     graph = tf.Graph()
-    session = tf.compat.v1.Session(graph=graph, config=settings.proto())
+    config = settings.proto(bfloat16=in_bfloat16(settings.mixed_precision, Path(path)))
+    session = tf.compat.v1.Session(graph=graph, config=config)
     try:
         meta_graph = saved_model.read(Path(path), settings.tags)
         saved_model.initialise(session, meta_graph, Path(path))

@@ -13,12 +13,14 @@ from contract import manifest as manifests
 from contract.distribution import Distribution
 from contract.errors import ManifestError
 from contract.manifest import (
+    Change,
     Counts,
     Data,
     EncodedDeviation,
     Explanation,
     Fit,
     Manifest,
+    Optimisation,
     ReferenceDistribution,
     encode,
     json_schema,
@@ -62,6 +64,9 @@ def made(**changes: Any) -> Manifest:
     return Manifest(**(values | changes))
 
 
+CHANGE = Change(accuracy=0.9, changed_labels=1, mean_probability=0.001, max_probability=0.01)
+
+
 def full() -> Manifest:
     return made(
         encoded=EncodedDeviation(
@@ -78,7 +83,9 @@ def full() -> Manifest:
                 contrast=(0, 2, 5, 3, 0, 0, 0, 0, 0, 0),
             )
         ),
-        optimisation={"kind": "float16"},
+        optimisation=Optimisation(
+            examples=10, accuracy=0.9, max_change=0.02, float32=CHANGE, bfloat16=CHANGE
+        ),
     )
 
 
@@ -122,7 +129,7 @@ def test_schema_file_is_generated() -> None:
 
 
 def test_every_field_is_described() -> None:
-    kinds = (Manifest, Data, Fit, EncodedDeviation, Explanation, PixelSpec)
+    kinds = (Manifest, Data, Fit, EncodedDeviation, Explanation, PixelSpec, Change, Optimisation)
     for kind in (*kinds, ReferenceDistribution, Distribution):
         for field in dataclasses.fields(kind):
             assert f" {field.name}: " in (kind.__doc__ or ""), f"{kind.__name__}.{field.name}"
@@ -202,7 +209,7 @@ BROKEN: list[tuple[str, Any, bool]] = [
     ("input.channels", 2, True),
     ("input.channels", 4, True),
     ("input.channels", MISSING, True),
-    ("input.pixel_rule", 2, True),
+    ("input.pixel_rule", 3, True),
     ("input", {"height": None, "width": 5, "channels": 3}, False),
     ("parameters", -1, True),
     ("metrics", [0.5], True),
@@ -238,6 +245,8 @@ BROKEN: list[tuple[str, Any, bool]] = [
     ("reference_distribution.test.contrast[3]", -1, True),
     ("reference_distribution.test.predictions", MISSING, True),
     ("optimisation", "float16", True),
+    ("optimisation.float32", None, True),
+    ("optimisation.bfloat16.accuracy", 1.1, True),
 ]
 
 

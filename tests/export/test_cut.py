@@ -9,6 +9,7 @@ import pytest
 from keras import layers
 
 from export.cut import cut
+from export.head import head
 from tests.export.helpers import KERAS_AND_NUMPY
 from training.networks.build import build
 from training.recipes import find
@@ -113,7 +114,7 @@ CHAINS: dict[str, tuple[Callable[[], list[Any]], str]] = {
 def test_the_halves_are_the_whole(name: str) -> None:
     parts, layer = CHAINS[name]
     model = chain(*parts())
-    halves = cut(model)
+    halves = cut(model, head(model))
     assert halves is not None
     assert halves.layer == layer
     features = halves.below(images())
@@ -143,7 +144,8 @@ UNCUT: dict[str, Callable[[], list[Any]]] = {
 
 @pytest.mark.parametrize("name", UNCUT)
 def test_what_cannot_be_cut_is_told(name: str) -> None:
-    assert cut(chain(*UNCUT[name]())) is None
+    model = chain(*UNCUT[name]())
+    assert cut(model, head(model)) is None
 
 
 @pytest.mark.parametrize(
@@ -160,7 +162,7 @@ def test_recipes(recipe: str, classes: int, layer: str | None) -> None:
     found = without_weights(find(recipe))
     assert found.input is not None
     model = build(found, classes).inference
-    halves = cut(model)
+    halves = cut(model, head(model))
     assert (halves.layer if halves else None) == layer
     if halves is not None:
         side = found.input.height or 0

@@ -16,6 +16,7 @@ from export.artifact import export
 from export.cut import cut
 from export.errors import VerificationError
 from export.explain import explain
+from export.head import head
 from export.verify import TOLERANCE
 from tests.export.conftest import Exported
 from tests.export.helpers import KERAS_AND_NUMPY, run_session
@@ -38,7 +39,7 @@ def asked(function: Any, images: np.ndarray) -> Answer:
 
 
 def explained(model: keras.Model, images: np.ndarray) -> Answer:
-    halves = cut(model)
+    halves = cut(model, head(model))
     assert halves is not None
     spec = tf.TensorSpec([None, *images.shape[1:]], tf.uint8, name="images")
     return asked(explain(halves, spec), images)
@@ -142,7 +143,8 @@ def test_a_nested_backbone_is_saved_once_and_restored(tmp_path: Path) -> None:
     features = layers.Flatten()(backbone(layers.Rescaling(1 / 255)(inputs), training=False))
     scores = layers.Dense(1, activation="sigmoid")(features)
     model = keras.Model(inputs, layers.Concatenate()([1 - scores, scores]))
-    halves, spec = cut(model), tf.TensorSpec([None, 12, 12, 1], tf.uint8, name="images")
+    halves = cut(model, head(model))
+    spec = tf.TensorSpec([None, 12, 12, 1], tf.uint8, name="images")
     assert halves is not None
     signatures.save(model, {"explain": explain(halves, spec)}, str(tmp_path))
     stored = dict(tf.train.list_variables(str(tmp_path / "variables" / "variables")))
@@ -223,8 +225,8 @@ def test_the_patch_that_decides_is_shown_for_either_of_two_classes() -> None:
 def wrong(change: Any) -> Any:
     """`explain` with its answer changed."""
 
-    def made(halves: Any, spec: Any) -> Any:
-        true = explain(halves, spec)
+    def made(halves: Any, spec: Any, weights: Any) -> Any:
+        true = explain(halves, spec, weights)
 
         @tf.function(input_signature=[spec])
         def call(images: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from training.cores import cores
+from contract.processor import cores
 from training.data.cache import complete_folder, lacking_space
 from training.data.dataset import DataRequest
 from training.errors import DataError

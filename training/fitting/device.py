@@ -11,7 +11,7 @@ from typing import Literal
 
 import tensorflow as tf
 
-from training.cores import cores
+from contract.processor import cores
 from training.errors import DeviceError
 
 

@@ -45,6 +45,7 @@ def test_unknown_and_ignored() -> None:
         "--rest_api_port=70000",
         "--rest_api_timeout_in_ms=-1",
         "--num_load_threads=x",
+        "--mixed_precision=float16",
         "--file_system_poll_wait_seconds=nan",
     ],
 )

@@ -28,9 +28,10 @@ def write(folder: Path) -> None:
         ports = signatures.ports(MANIFEST)
         size = signatures.sides(MANIFEST)
         assert size is not None
+        by_pixels = signatures.serving_default(model, ports)
         functions = {
-            "serving_default": signatures.serving_default(model, ports),
-            "encoded": signatures.encoded(model, size),
+            "serving_default": by_pixels,
+            "encoded": signatures.encoded(by_pixels, size),
             "describe": signatures.describe(MANIFEST),
         }
         signatures.save(model, functions, str(folder))
