@@ -89,16 +89,18 @@ def their_messages() -> dict[str, Descriptor]:
         model_pb2,
         predict_pb2,
     )
+    from tensorflow_serving.config import model_server_config_pb2
 
     modules = [
         *(tensor_pb2, tensor_shape_pb2, meta_graph_pb2, model_pb2, predict_pb2),
-        *(get_model_metadata_pb2, get_model_status_pb2),
+        *(get_model_metadata_pb2, get_model_status_pb2, model_server_config_pb2),
     ]
     found = {}
     for module in modules:
         found |= dict(module.DESCRIPTOR.message_types_by_name)
     status = found["ModelVersionStatus"].fields_by_name["status"].message_type
-    return found | {status.name: status}
+    policy = found["ModelConfig"].fields_by_name["model_version_policy"].message_type
+    return found | {message.name: message for message in (status, policy.containing_type)}
 
 
 #: What differs on purpose and is the same on the wire: an enum that we read as its number, and a
