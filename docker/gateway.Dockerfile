@@ -1,26 +1,22 @@
 # The gateway's image: Lince with its `gateway` extra, so without TensorFlow.
 #   docker build --file docker/gateway.Dockerfile --tag lince-gateway:0.1.0 .
 # Any base with Python 3.11 to 3.13 as python3, and its venv module, will do.
+# checkov:skip=CKV_DOCKER_7:the default of BASE_IMAGE has a version
 ARG BASE_IMAGE=python:3.13.15-slim-trixie
 
 FROM ${BASE_IMAGE} AS build
-# For a package registry of your own; pip reads it from the environment.
+# For a package registry of your own; one with a password belongs into the secret `pip`.
 ARG PIP_INDEX_URL
-ENV PIP_NO_CACHE_DIR=1 \
-    PIP_DISABLE_PIP_VERSION_CHECK=1 \
-    PIP_ROOT_USER_ACTION=ignore
-RUN python3 -m venv /opt/lince
 WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY docker/install docker/sbom.txt ./docker/
 COPY client ./client
 COPY contract ./contract
 COPY export ./export
 COPY lince ./lince
 COPY server ./server
 COPY training ./training
-# Without pip afterwards: nothing is installed in a container that runs.
-RUN /opt/lince/bin/python -m pip install --constraint constraints.txt ".[gateway]" \
-    && /opt/lince/bin/python -m pip uninstall --yes pip
+RUN --mount=type=secret,id=pip,target=/etc/pip.conf ./docker/install gateway
 
 FROM ${BASE_IMAGE}
 ARG VERSION=0.1.0

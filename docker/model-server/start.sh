@@ -1,5 +1,7 @@
 #!/bin/sh
-# Starts TensorFlow Serving on the models that LINCE_MODELS names, with the flags it is given.
+# Starts a model server on the models that LINCE_MODELS names; its arguments are the command line:
+#   start.sh tensorflow_model_server --port=8500 …
+#   start.sh lince model-server --port=8500 …
 #
 # TensorFlow Serving wants a file that lists the models; written here, the list can't differ from
 # the gateway's. MODEL_BASE_PATH is the image's own variable: /models.
@@ -19,5 +21,5 @@ config=${TMPDIR:-/tmp}/models.config
     done
     echo '}'
 } >"$config"
-# exec: signals reach TensorFlow Serving, which the image's own entrypoint would keep from it.
-exec tensorflow_model_server --model_config_file="$config" "$@"
+# exec: signals reach the model server, which TensorFlow Serving's own entrypoint would keep from it.
+exec "$@" --model_config_file="$config"
