@@ -1,0 +1,1 @@
+"""Prometheus's rules, Grafana's dashboards, and what reads and draws them."""
