@@ -1,23 +1,17 @@
-"""The deployment's files, read once."""
+"""The deployment's files, read and rendered once."""
 
-import subprocess
-from collections.abc import Callable
+import functools
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
+import kubernetes_validate
 import pytest
 import yaml
 
-from tests.programs import require
+from tests.deploy.pods import Document, kustomize, read_documents
 
 ROOT = Path(__file__).parents[2]
-BASE = ROOT / "k8s" / "base"
-
-Document = dict[str, Any]
-
-
-def read_documents(text: str) -> list[Document]:
-    return [document for document in yaml.safe_load_all(text) if document]
 
 
 @pytest.fixture(scope="session")
@@ -31,45 +25,44 @@ def compose() -> Document:
 
 
 @pytest.fixture(scope="session")
-def kustomization() -> Document:
-    return read_documents((BASE / "kustomization.yaml").read_text())[0]
+def render(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[Document]]:
+    """Renders a folder of k8s/, or a base with components: `overlays/dev`, `base+tls+keda`."""
+    copy = tmp_path_factory.mktemp("k8s") / "k8s"
+    shutil.copytree(ROOT / "k8s", copy)
+    rendered: dict[str, list[Document]] = {}
+
+    def folder(name: str) -> Path:
+        start, *components = name.split("+")
+        if not components:
+            return copy / start
+        made = copy / "variants" / name.replace("/", "-")
+        made.mkdir(parents=True)
+        kustomization = {
+            "apiVersion": "kustomize.config.k8s.io/v1beta1",
+            "kind": "Kustomization",
+            "resources": [f"../../{start}"],
+            "components": [f"../../components/{component}" for component in components],
+        }
+        (made / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+        return made
+
+    def cached(name: str) -> list[Document]:
+        if name not in rendered:
+            rendered[name] = kustomize(folder(name))
+        return rendered[name]
+
+    return cached
+
+
+@pytest.fixture(scope="session", autouse=True)
+def schemas_are_read_once() -> Iterator[None]:
+    """kubernetes-validate reads a file of megabytes for each document; here, once."""
+    with pytest.MonkeyPatch.context() as patch:
+        read_once = functools.cache(kubernetes_validate.utils.schema_contents)
+        patch.setattr(kubernetes_validate.utils, "schema_contents", read_once)
+        yield
 
 
 @pytest.fixture(scope="session")
-def manifests(kustomization: Document) -> list[Document]:
-    """What the base's own files hold, as they are written."""
-    return [
-        document
-        for name in kustomization["resources"]
-        for document in read_documents((BASE / name).read_text())
-    ]
-
-
-@pytest.fixture(scope="session")
-def settings_in_base(kustomization: Document) -> dict[str, str]:
-    """The gateway's environment variables."""
-    [generator] = [g for g in kustomization["configMapGenerator"] if g["name"] == "gateway"]
-    return dict(literal.split("=", 1) for literal in generator["literals"])
-
-
-@pytest.fixture(scope="session")
-def deployments(manifests: list[Document]) -> dict[str, Document]:
-    """Pod specifications by the deployment's name."""
-    return {
-        m["metadata"]["name"]: m["spec"]["template"] for m in manifests if m["kind"] == "Deployment"
-    }
-
-
-@pytest.fixture
-def render() -> Callable[[Path], list[Document]]:
-    """Renders a kustomization with kubectl."""
-
-    def with_kubectl(folder: Path) -> list[Document]:
-        done = subprocess.run(
-            [require("kubectl"), "kustomize", str(folder)], capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
-        assert "deprecated" not in done.stderr.lower()
-        return read_documents(done.stdout)
-
-    return with_kubectl
+def base(render: Callable[[str], list[Document]]) -> list[Document]:
+    return render("base")

@@ -11,16 +11,17 @@ import pytest
 from yamllint import linter
 from yamllint.config import YamlLintConfig
 
+from client.gateway.connection import API_KEY_VARIABLE
 from client.gateway.version import VERSION
 from contract.settings import PREFIX, Settings
 from server.model_server.flags import IGNORED, Options
-from tests.deploy.quantities import to_bytes, to_cpus
-
-BYTES_PER_PIXEL = 25  # measured: a PNG with transparency is the worst
-COPIES_OF_BODY = 2  # as JSON, and decoded from base64; as it came it is held before
+from tests.deploy import pods
+from tests.deploy.quantities import gateway_memory, to_bytes, to_cpus
 
 VARIABLES = {PREFIX + field.name.upper() for field in fields(Settings)}
-FILES = ("docker-compose.yml", "docker", "k8s", ".dockerignore")
+# Of the command line's, not of the processes that read the settings.
+VARIABLES |= {API_KEY_VARIABLE}
+FILES = ("docker-compose.yml", "docker", "k8s", "monitoring", ".dockerignore")
 
 
 def _texts(root: Path) -> dict[Path, str]:
@@ -34,42 +35,38 @@ def _flags(arguments: list[str]) -> dict[str, str]:
 
 @pytest.fixture(params=["compose", "k8s"])
 def model_server(
-    request: pytest.FixtureRequest, compose: dict[str, Any], deployments: dict[str, Any]
+    request: pytest.FixtureRequest, compose: dict[str, Any], base: list[pods.Document]
 ) -> dict[str, Any]:
-    """TensorFlow Serving's flags, CPU limit and memory, here and there."""
+    """TensorFlow Serving's flags and CPU limit, here and there."""
     if request.param == "compose":
         service = compose["services"]["model-server"]
         return {"flags": _flags(service["command"]), "cpus": to_cpus(service["cpus"])}
-    [container] = deployments["model-server"]["spec"]["containers"]
+    [(_, container)] = pods.model_servers(base)
     cpus = to_cpus(container["resources"]["limits"]["cpu"])
-    return {"flags": _flags(container["args"]), "cpus": cpus}
+    return {"flags": pods.flags(container), "cpus": cpus}
 
 
 @pytest.fixture(params=["compose", "k8s"])
 def gateway(
-    request: pytest.FixtureRequest,
-    compose: dict[str, Any],
-    deployments: dict[str, Any],
-    settings_in_base: dict[str, str],
+    request: pytest.FixtureRequest, compose: dict[str, Any], base: list[pods.Document]
 ) -> dict[str, Any]:
     """The gateway's settings and memory, here and there."""
     if request.param == "compose":
         service = compose["services"]["gateway"]
-        [tmp] = service["tmpfs"]
+        variables = service["environment"] | {"LINCE_MODELS": "m"}
         return {
-            "variables": service["environment"] | {"LINCE_MODELS": "m"},
+            "settings": Settings.from_environment(variables),
             "memory": to_bytes(service["mem_limit"]),
-            "tmp": to_bytes(tmp.partition("size=")[2]),
+            "cpus": to_cpus(service["cpus"]),
             "ports": [service["ports"][0].rpartition(":")[2]],
         }
-    spec = deployments["gateway"]["spec"]
-    [container] = spec["containers"]
-    [tmp] = [v["emptyDir"] for v in spec["volumes"] if v["name"] == "tmp"]
+    [(_, container)] = pods.gateways(base)
+    limits = container["resources"]["limits"]
     return {
-        "variables": settings_in_base,
-        "memory": to_bytes(container["resources"]["limits"]["memory"]),
-        "tmp": to_bytes(tmp["sizeLimit"]),
-        "ports": [str(port["containerPort"]) for port in container["ports"]],
+        "settings": pods.settings(base, container),
+        "memory": to_bytes(limits["memory"]),
+        "cpus": to_cpus(limits["cpu"]),
+        "ports": [str(pods.ports(container)["http"])],
     }
 
 
@@ -92,19 +89,14 @@ def test_every_variable_is_a_setting(root: Path) -> None:
 
 
 def test_settings_are_accepted(gateway: dict[str, Any]) -> None:
-    settings = Settings.from_environment(gateway["variables"])
+    settings = gateway["settings"]
     assert settings.models
     assert settings.host == "0.0.0.0"
     assert [str(settings.port)] == gateway["ports"]
 
 
 def test_memory_is_enough_for_the_worst_case(gateway: dict[str, Any]) -> None:
-    settings = Settings.from_environment(gateway["variables"])
-    at_once = settings.workers * settings.threads
-    request = COPIES_OF_BODY * settings.max_body_bytes + BYTES_PER_PIXEL * settings.max_image_pixels
-    held = settings.workers * settings.max_buffered_bytes
-    assert 150 * 2**20 + held + at_once * request <= gateway["memory"]
-    assert at_once * settings.max_body_bytes <= gateway["tmp"]
+    assert gateway_memory(gateway["settings"], gateway["cpus"]) <= gateway["memory"]
 
 
 def test_model_server_flags_are_known(model_server: dict[str, Any]) -> None:
@@ -122,29 +114,45 @@ def test_threads_agree_with_the_cpu_limit(model_server: dict[str, Any]) -> None:
 
 
 def test_flags_are_the_same_here_and_there(
-    compose: dict[str, Any], deployments: dict[str, Any]
+    compose: dict[str, Any], base: list[pods.Document]
 ) -> None:
     here = _flags(compose["services"]["model-server"]["command"])
-    there = _flags(deployments["model-server"]["spec"]["containers"][0]["args"])
-    # Compose writes the list of models at start, and has one model server to be found.
+    [(_, container)] = pods.model_servers(base)
+    there = pods.flags(container)
+    # Compose writes the list of models at start, has one model server to be found, and no labels.
     del there["model_config_file"], there["grpc_channel_arguments"]
+    for flag in ("allow_version_labels_for_unavailable_models",):
+        assert there.pop(flag) == here.pop(flag, "true")
     assert here == there
 
 
 def test_images_are_the_same_and_pinned(
-    root: Path, compose: dict[str, Any], deployments: dict[str, Any]
+    root: Path, compose: dict[str, Any], base: list[pods.Document]
 ) -> None:
     dockerfile = (root / "docker" / "gateway.Dockerfile").read_text()
     services = compose["services"]
-    chosen = {name: _default(service["image"]) for name, service in services.items()}
-    for name, template in deployments.items():
-        assert template["spec"]["containers"][0]["image"] == chosen[name]
-    assert chosen["gateway"] == f"lince-gateway:{VERSION}"
+    used = {name: _default(service["image"]) for name, service in services.items()}
+    for name, [(_, container)] in (
+        ("gateway", pods.gateways(base)),
+        ("model-server", pods.model_servers(base)),
+    ):
+        assert container["image"] == used[name]
+    assert used["gateway"] == f"lince-gateway:{VERSION}"
     assert f"ARG VERSION={VERSION}\n" in dockerfile
-    base = _default(services["gateway"]["build"]["args"]["BASE_IMAGE"])
-    assert f"ARG BASE_IMAGE={base}\n" in dockerfile
-    for image in [*chosen.values(), base]:
-        assert re.search(r":v?\d+\.\d+\.\d+(-[a-z-]+)?$", image), image
+    image = re.search(r"^ARG BASE_IMAGE=(\S+)$", dockerfile, re.M)
+    assert image
+    for name in [*used.values(), image[1]]:
+        assert re.search(r":v?\d+\.\d+\.\d+(-[a-z-]+)?$", name), name
+
+
+def test_images_of_jobs_are_those_of_this_version(root: Path) -> None:
+    names = {
+        match
+        for path in (root / "k8s").rglob("*.yaml")
+        for match in re.findall(r"image: (lince-\S+)", path.read_text())
+        if not match.startswith("lince-model-")
+    }
+    assert names == {f"lince-{name}:{VERSION}" for name in ("gateway", "trainer", "client")}
 
 
 def test_model_server_is_not_older_than_the_exporter(root: Path, compose: dict[str, Any]) -> None:
@@ -154,15 +162,10 @@ def test_model_server_is_not_older_than_the_exporter(root: Path, compose: dict[s
     assert _minor(serving) >= _minor(exporter)
 
 
-def test_monitoring_config_is_the_same_here_and_there(root: Path) -> None:
-    here = (root / "docker" / "model-server" / "monitoring.config").read_text()
-    assert here == (root / "k8s" / "base" / "monitoring.config").read_text()
-
-
 def test_probe_paths_are_routes(
-    root: Path, compose: dict[str, Any], deployments: dict[str, Any]
+    root: Path, compose: dict[str, Any], base: list[pods.Document]
 ) -> None:
-    [container] = deployments["gateway"]["spec"]["containers"]
+    [(_, container)] = pods.gateways(base)
     kinds = ("startupProbe", "livenessProbe", "readinessProbe")
     paths = [container[kind]["httpGet"]["path"] for kind in kinds]
     assert paths == ["/livez", "/livez", "/readyz"]

@@ -6,9 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
-import lince
 from tests.client.scoring.fake_gateway import FakeGateway, serving
 from tests.integration.processes import environment
 
@@ -48,13 +46,3 @@ def test_from_python(folder: Path) -> None:
         words = (str(EXAMPLES / "score_in_python.py"), "in", "pets", "out.jsonl", fake.url)
         told = run(folder, sys.executable, *words)
     assert told == "20 rows, 1 with an error, version 1\n"
-
-
-def test_the_job_s_command_is_one() -> None:
-    job = yaml.safe_load((EXAMPLES / "score-job.yaml").read_text())
-    (container,) = job["spec"]["template"]["spec"]["containers"]
-    program, verb, *words = container["command"]
-    assert (program, verb) == ("lince", "score")
-    given = lince.cli.commands[verb].make_context(verb, words).params
-    assert given["shards"] == job["spec"]["completions"]
-    assert "{shard}" in given["out"]
