@@ -7,7 +7,7 @@ PYTEST := $(BIN)/python -m pytest
 IN_PARALLEL := --numprocesses 2 --dist loadfile
 UNIT_TESTS := $(PYTEST) -q $(IN_PARALLEL) -m "not slow and not integration"
 
-.PHONY: help run test test-all conformance bench check format setup dev clean
+.PHONY: help run test test-all conformance bench bench-quick verify-deploy check format setup dev clean
 
 help:
 	@echo "make run       train a first model if there is none, serve it, classify test pictures"
@@ -15,6 +15,8 @@ help:
 	@echo "make test-all  those too"
 	@echo "make conformance  hold the model server, or another, against TensorFlow Serving"
 	@echo "make bench     what training, serving, overload and scoring cost, as ratios"
+	@echo "make bench-quick  the served system beside what the machine allows, in minutes"
+	@echo "make verify-deploy  all that deploys Lince, without a cluster and an engine"
 	@echo "make check     the quick gate: format, lint, types, import rules, unit tests"
 	@echo "make format    put the code into shape"
 	@echo "make clean     remove environments and caches; models/ and runs/ stay"
@@ -41,12 +43,23 @@ conformance: dev
 	CONFORMANCE_TARGET=$(TARGET) CONFORMANCE_REST=$(REST) CONFORMANCE_PROGRAM=$(PROGRAM) \
 		$(PYTEST) tests/conformance
 
+# BENCH="--peers --growth" has others served beside, and shows how the cost grows.
 bench: dev
+	$(BIN)/python -m tests.bench.whole $(BENCH)
 	$(BIN)/python -m tests.bench.input_pipeline
 	$(BIN)/python -m tests.bench.feature_cache
 	$(BIN)/python -m tests.bench.serving
 	$(BIN)/python -m tests.bench.overload
 	$(BIN)/python -m tests.bench.scoring
+	$(BIN)/python -m tests.bench.optimized
+	$(BIN)/python -m tests.bench.pixels
+	$(BIN)/python -m tests.bench.epoch
+
+bench-quick: dev
+	$(BIN)/python -m tests.bench.whole --quick
+
+verify-deploy: dev
+	$(BIN)/python scripts/verify-deploy
 
 check: dev
 	$(BIN)/ruff format --check .
@@ -62,5 +75,5 @@ format: dev
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-peers build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

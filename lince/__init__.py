@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from lince import keys, look, main_job, make, score, serve, use
+from lince import keys, look, main_job, make, package, promote, score, serve, tune, use
 from lince.shared import DATA_MISSING, INTERRUPTED, say
 
 _GROUPS: dict[str, tuple[click.Command, ...]] = {
@@ -22,7 +22,8 @@ _GROUPS: dict[str, tuple[click.Command, ...]] = {
         make.models,
     ),
     "Look at them": (look.recipes, look.datasets, look.preview, look.report, look.compare),
-    "Serve them": (serve.up, serve.model_server, serve.gateway, keys.key, serve.config),
+    "Serve them": (serve.up, serve.model_server, serve.gateway, keys.key, tune.tune, serve.config),
+    "Roll them out": (package.package, promote.promote, promote.rollback),
     "Use them": (use.classify, score.score),
 }
 

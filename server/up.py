@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
-import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -16,17 +12,13 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from contract.settings import Settings
-from server.errors import StartError
+from server import children
 from server.ports import check_port, free_port, is_open
 
-_REAL = "tensorflow_model_server"
-_START_SECONDS = 120.0
 # Together under the 5 s in which Ctrl-C is to be done.
 _STOP_SECONDS = 4.0
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -65,15 +57,18 @@ def up(
         config = scratch / "models.config"
         config.write_text(model_config(settings.models_dir.absolute(), names))
         output = stack.enter_context(log.open("wb")) if log else None
-        children: list[subprocess.Popen[bytes]] = []
-        stack.callback(_stop, children)
+        started: list[children.Child] = []
+        stack.callback(_stop, started)
         try:
             command = _model_server(settings.model_server_program, config, grpc_port)
-            children.append(_start(command, {}, output))
-            _await(children, lambda: is_open("127.0.0.1", grpc_port), "the model server")
-            children.append(
-                _start(
+            started.append(children.start(command, output))
+            children.await_ready(
+                started, lambda: is_open("127.0.0.1", grpc_port), "the model server"
+            )
+            started.append(
+                children.start(
                     [sys.executable, "-m", "lince", "gateway"],
+                    output,
                     {
                         "LINCE_MODELS": ",".join(names),
                         "LINCE_MODEL_SERVER": system.model_server,
@@ -81,12 +76,13 @@ def up(
                         "LINCE_PORT": str(settings.port),
                         "LINCE_DRAIN_SECONDS": str(_STOP_SECONDS - 1),
                     },
-                    output,
                 )
             )
-            _await(children, lambda: _answers(f"{system.gateway}/readyz"), "the gateway")
+            children.await_ready(
+                started, lambda: _answers(f"{system.gateway}/readyz"), "the gateway"
+            )
             when_ready(system)
-            _await(children, lambda: False, "", seconds=float("inf"))
+            children.await_ready(started, lambda: False, "", seconds=float("inf"))
         except KeyboardInterrupt:
             # Stopping takes seconds at most; an impatient second Ctrl-C would leave it half done.
             for number in (signal.SIGINT, signal.SIGTERM):
@@ -105,76 +101,23 @@ def model_config(models: Path, names: Sequence[str]) -> str:
 
 def _model_server(program: str, config: Path, port: int) -> list[str]:
     return [
-        *_program(program),
+        *children.model_server_program(program),
         f"--model_config_file={config}",
         f"--port={port}",
         "--enable_grpc_healthcheck_service",
+        # Only a version with a batching_params.pbtxt, which lince tune writes, is batched.
+        "--enable_batching",
+        "--enable_per_model_batching_parameters",
         # A version that can't be loaded is to be heard of now, not after five minutes of retries.
         "--max_num_load_retries=0",
     ]
 
 
-def _program(choice: str) -> list[str]:
-    embedded = [sys.executable, "-m", "lince", "model-server"]
-    if choice == "embedded":
-        return embedded
-    found = shutil.which(_REAL if choice == "auto" else choice)
-    if found:
-        return [found]
-    if choice == "auto":
-        return embedded
-    raise StartError(f"there is no program {choice} to be the model server")
-
-
-def _start(
-    command: list[str], variables: dict[str, str], output: IO[bytes] | None
-) -> subprocess.Popen[bytes]:
-    # In a session of its own, so that Ctrl-C reaches only this process, which stops them in order.
-    return subprocess.Popen(
-        command,
-        env={**os.environ, **variables},
-        stdout=output,
-        stderr=output and subprocess.STDOUT,
-        start_new_session=True,
-        preexec_fn=_die_with_parent if sys.platform == "linux" else None,
-    )
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-def _stop(children: list[subprocess.Popen[bytes]]) -> None:
+def _stop(started: Sequence[children.Child]) -> None:
     """Stops the gateway first, so that its requests in flight still find the model server."""
     until = time.monotonic() + _STOP_SECONDS
-    for child in reversed(children):
-        child.terminate()
-        try:
-            child.wait(max(0.5, until - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            os.killpg(child.pid, signal.SIGKILL)  # with the workers, which are its children
-            child.wait()
-
-
-def _await(
-    children: list[subprocess.Popen[bytes]],
-    ready: Callable[[], bool],
-    what: str,
-    seconds: float = _START_SECONDS,
-) -> None:
-    until = time.monotonic() + seconds
-    while not ready():
-        for child in children:
-            if child.poll() is not None:
-                raise StartError(f"{_shown(child)} ended with status {child.returncode}")
-        if time.monotonic() > until:
-            raise StartError(f"{what} was not ready within {seconds:.0f} s")
-        time.sleep(0.05)
-
-
-def _shown(child: subprocess.Popen[bytes]) -> str:
-    arguments = child.args if isinstance(child.args, list) else [child.args]
-    return " ".join(str(argument) for argument in arguments[:4])
+    for child in reversed(started):
+        children.stop(child, max(0.5, until - time.monotonic()))
 
 
 def _answers(url: str) -> bool:

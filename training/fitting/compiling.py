@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,19 +13,42 @@ from numpy.typing import NDArray
 from training.networks.build import has_one_output
 from training.recipes.recipe import Optimizer, Recipe
 
+#: More at once gain nothing, and the progress bar would stand still.
+_MOST_STEPS_AT_ONCE = 32
+#: Input values of the steps at once: from a few million on, a step takes so much longer than its
+#: call that nothing is gained, and Ctrl-C would wait for all of them.
+_VALUES_AT_ONCE = 1 << 20
+
 
 def compile_model(
-    model: keras.Model, recipe: Recipe, optimizer: Optimizer, classes: int, steps: int
+    model: keras.Model,
+    recipe: Recipe,
+    optimizer: Optimizer,
+    classes: int,
+    steps: int,
+    at_once: int = 1,
 ) -> None:
     """Compiles a model for a stage of a recipe.
 
     Args:
         classes: number of classes, 0 for a regression.
         steps: of an epoch, after which the learning rate decays.
+        at_once: steps in one call of TensorFlow.
     """
     metrics = ["accuracy"] if recipe.task == "classification" else []
     loss, made = _loss(recipe, classes), _optimizer(optimizer, steps)
-    model.compile(optimizer=made, loss=loss, metrics=metrics)
+    model.compile(optimizer=made, loss=loss, metrics=metrics, steps_per_execution=at_once)
+
+
+def steps_at_once(model: keras.Model, batch: int, steps: int) -> int:
+    """Returns how many steps of a small model one call of TensorFlow makes.
+
+    It divides the steps of an epoch: a call never takes batches of the next one. And it depends on
+    nothing else but the model and the batch, so that a resumed fit computes what it would have.
+    """
+    values = batch * math.prod(model.input_shape[1:])
+    most = max(1, min(_MOST_STEPS_AT_ONCE, _VALUES_AT_ONCE // values))
+    return max(number for number in range(1, most + 1) if steps % number == 0)
 
 
 def wants_one_hot(recipe: Recipe, classes: int) -> bool:

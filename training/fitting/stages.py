@@ -17,7 +17,12 @@ from training.data.split import Split
 from training.errors import RunError
 from training.fitting import callbacks, features, machines, stream
 from training.fitting import history as histories
-from training.fitting.compiling import class_weights, compile_model, wants_one_hot
+from training.fitting.compiling import (
+    class_weights,
+    compile_model,
+    steps_at_once,
+    wants_one_hot,
+)
 from training.fitting.device import Device
 from training.fitting.stream import Examples
 from training.fitting.weights import load, trained
@@ -142,8 +147,10 @@ def _fit_stage(
     if network.backbone is not None:
         unfreeze(network.backbone, stage.unfreeze)
     model = trained(network, job.recipe, number)
+    # Several devices get each batch from a call of its own.
+    at_once = steps_at_once(model, batch, steps) if replicas == 1 else 1
     with job.device.strategy.scope():
-        compile_model(model, job.recipe, stage.optimizer, len(job.data.labels), steps)
+        compile_model(model, job.recipe, stage.optimizer, len(job.data.labels), steps, at_once)
         if job.device.several_machines:
             machines.prepare(model, next(iter(stream.in_order(learn, batch))))
         model.optimizer.build(model.trainable_variables)

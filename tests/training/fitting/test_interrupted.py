@@ -35,17 +35,19 @@ class Interrupted(BaseException):
 def act_at(
     monkeypatch: pytest.MonkeyPatch, epoch: int, act: Callable[[], None], batch: int = 0
 ) -> None:
-    """Does something after a step of an epoch, counted from 1."""
+    """Does something once, after a step of an epoch, counted from 1; a call may make several."""
     fit = keras.Model.fit
 
     class Acting(keras.callbacks.Callback):
         epoch = 0
+        acted = False
 
         def on_epoch_begin(self, epoch: int, logs: object = None) -> None:  # noqa: ARG002
             self.epoch = epoch + 1
 
         def on_train_batch_end(self, number: int, logs: object = None) -> None:  # noqa: ARG002
-            if (self.epoch, number) == (epoch, batch):
+            if self.epoch == epoch and number >= batch and not self.acted:
+                self.acted = True
                 act()
 
     def acting_fit(self: keras.Model, *args: object, **options: object) -> object:

@@ -1,0 +1,1 @@
+"""Finds the batching parameters with which a model server does most for one model."""

@@ -1,0 +1,59 @@
+"""What a request costs Lince in CPU time, as a ratio to what its picture costs without a server.
+
+python -m tests.bench.cost [--recipe NAME] [--requests N] [--rounds N] [--clients N] [--work FOLDER]
+
+For regressions: a busy machine makes everything slower, and CPU time hardly dearer; and of each
+round it is the ratio to the limit's CPU time (decode, resize and the model in a batch), taken a
+moment before, that counts. The number of requests is fixed, and wrk's own CPU is told.
+"""
+
+import argparse
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+from tests.bench.whole import pictures
+from tests.bench.whole.limit import limit
+from tests.bench.whole.lince_up import GATEWAY, MODEL_SERVER, lince
+from tests.bench.whole.models import made
+from tests.bench.whole.results import in_words
+from tests.bench.whole.systems import all_cores, running
+
+_LIMIT_SECONDS = 3.0
+PICTURES = {"flowers-cnn": pictures.photographs, "fashion-cnn": pictures.thumbnails}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="tests.bench.cost", description=__doc__)
+    parser.add_argument("--recipe", choices=PICTURES, default="flowers-cnn")
+    parser.add_argument("--requests", type=int, default=1000, help="of each round")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--clients", type=int, default=32)
+    parser.add_argument("--work", type=Path, help="keep model and pictures here, and reuse them")
+    options = parser.parse_args()
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lince-bench-")))
+        folder = options.work or scratch
+        model = made(options.recipe, folder / "plain")
+        files = PICTURES[options.recipe](folder / options.recipe)
+        machine = stack.enter_context(limit(model, files, all_cores()))
+        started = stack.enter_context(running(lince(model, scratch), files, scratch))
+        started.load(options.clients, requests=options.requests // 2)
+        found: dict[str, list[float]] = {}
+        for _ in range(options.rounds):
+            unit = machine.rate(_LIMIT_SECONDS).cpu_ms
+            used = started.load(options.clients, requests=options.requests)
+            wrk = used.load.cpu_seconds * 1000 / used.load.answered
+            costs = {role: used.cpu_ms[role] for role in (GATEWAY, MODEL_SERVER)}
+            for name, ms in {"whole": sum(costs.values()), **costs, "wrk": wrk}.items():
+                found.setdefault(name, []).append(ms / unit)
+            found.setdefault("ms", []).append(unit)
+    limit_ms = in_words(found.pop("ms"))
+    print(f"{options.recipe}, {options.clients} clients, {options.requests} requests a round")
+    print(f"CPU of a request, of a picture's at the limit ({limit_ms} ms):")
+    for name, ratios in found.items():
+        print(f"  {name:13} {in_words(ratios)}")
+
+
+if __name__ == "__main__":
+    main()
