@@ -7,7 +7,7 @@ PYTEST := $(BIN)/python -m pytest
 IN_PARALLEL := --numprocesses 2 --dist loadfile
 UNIT_TESTS := $(PYTEST) -q $(IN_PARALLEL) -m "not slow and not integration"
 
-.PHONY: help run test test-all conformance bench bench-quick verify-deploy check format setup dev clean
+.PHONY: help run test test-all conformance bench bench-quick verify-deploy check lint format setup dev clean
 
 help:
 	@echo "make run       train a first model if there is none, serve it, classify test pictures"
@@ -17,6 +17,7 @@ help:
 	@echo "make bench     what training, serving, overload and scoring cost, as ratios"
 	@echo "make bench-quick  the served system beside what the machine allows, in minutes"
 	@echo "make verify-deploy  all that deploys Lince, without a cluster and an engine"
+	@echo "make lint      format, lint, types, import rules"
 	@echo "make check     the quick gate: format, lint, types, import rules, unit tests"
 	@echo "make format    put the code into shape"
 	@echo "make clean     remove environments and caches; models/ and runs/ stay"
@@ -61,14 +62,16 @@ bench-quick: dev
 verify-deploy: dev
 	$(BIN)/python scripts/verify-deploy
 
-check: dev
+check: lint
+	$(UNIT_TESTS)
+
+lint: dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/deptry .
 	scripts/protos --check
-	$(UNIT_TESTS)
 
 format: dev
 	$(BIN)/ruff format .

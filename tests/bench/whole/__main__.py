@@ -10,21 +10,19 @@ docs/performance.md's tables and pictures are made. --quick only prints it.
 """
 
 import argparse
-import multiprocessing
 import platform
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from importlib.metadata import version as installed
 from pathlib import Path
 
-from tests.bench import made as made_pictures
 from tests.bench.peers.table import PEERS, Peer
 from tests.bench.whole import growth, pictures, report, results
+from tests.bench.whole.epochs import epochs
 from tests.bench.whole.lince_up import lince
 from tests.bench.whole.models import Model, made, takes
 from tests.bench.whole.results import Results, Workload
@@ -36,7 +34,6 @@ RESULTS = Path(__file__).parents[3] / "docs" / "performance.json"
 #: Each measurement's seconds, and the rounds.
 FULL, QUICK = (6, 5), (2, 2)
 _OPTIMIZED = "Lince, optimized"
-_EPOCH_PICTURES = 1000
 
 
 def main() -> None:
@@ -58,13 +55,21 @@ def main() -> None:
             rounds=rounds,
             workloads=workloads,
         )
+        _keep(found, options)  # whatever becomes of the rest
         if not options.quick:
             found = replace(
-                found, gateway_ready_seconds=bench.gateway_starts(), epochs=bench.epochs()
+                found,
+                gateway_ready_seconds=bench.gateway_starts(),
+                epochs=epochs(folder / "epochs", scratch, rounds),
             )
+            _keep(found, options)
         if options.growth:
             found = replace(found, growth=bench.growth())
+            _keep(found, options)
     print(report.in_short(found))
+
+
+def _keep(found: Results, options: argparse.Namespace) -> None:
     if options.out:
         results.write(found, options.out)
     if options.out == RESULTS:
@@ -141,13 +146,6 @@ class Bench:
                     found.append(time.monotonic() - began)
         return found
 
-    def epochs(self) -> list[tuple[float, float]]:
-        """Epochs of `lince train flowers-cnn` and of the bare model; in a process of its own."""
-        folder = made_pictures.class_folders(self._folder / "epochs", _EPOCH_PICTURES)
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(1, mp_context=context) as one:
-            return one.submit(_epochs, folder, self._scratch, self._rounds).result()
-
     def growth(self) -> list[results.Growth]:
         model = self._flowers_cnn()
         files = pictures.photographs(self._folder / "photographs")
@@ -175,13 +173,6 @@ class Bench:
 
 
 WORKLOADS = ("flowers", "fashion", "camera")
-
-
-def _epochs(folder: Path, scratch: Path, rounds: int) -> list[tuple[float, float]]:
-    from tests.bench.epoch import measure
-    from training.recipes import find
-
-    return measure(find("flowers-cnn"), folder, scratch / "epochs", rounds)
 
 
 def _options() -> argparse.Namespace:

@@ -1,5 +1,6 @@
 """Lince as `lince up` starts it, with what the benchmark changes of its defaults, if anything."""
 
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -9,8 +10,9 @@ from typing import Any
 from tests.bench.whole.models import Model
 from tests.bench.whole.systems import System
 
-#: Settings of the gateway other than the defaults: variables LINCE_*.
-VARIABLES: dict[str, str] = {}
+#: Settings of the gateway other than the defaults: variables LINCE_*. A process of Python's fills
+#: one core, so there is one for each; most of the peers have as many.
+VARIABLES: dict[str, str] = {"LINCE_WORKERS": str(os.cpu_count() or 1)}
 #: Flags of the model server other than those that `lince up` gives.
 MODEL_SERVER_FLAGS: tuple[str, ...] = ()
 
