@@ -23,7 +23,7 @@ from pathlib import Path
 from tests.bench.peers.table import PEERS, Peer
 from tests.bench.whole import growth, pictures, report, results
 from tests.bench.whole.epochs import epochs
-from tests.bench.whole.lince_up import lince
+from tests.bench.whole.lince_up import OF_ALL_CORES, lince
 from tests.bench.whole.models import Model, made, takes
 from tests.bench.whole.results import Results, Workload
 from tests.bench.whole.rounds import Plan, measured
@@ -34,6 +34,7 @@ RESULTS = Path(__file__).parents[3] / "docs" / "performance.json"
 #: Each measurement's seconds, and the rounds.
 FULL, QUICK = (6, 5), (2, 2)
 _OPTIMIZED = "Lince, optimized"
+_WORKERS = "Lince, a worker per core"
 
 
 def main() -> None:
@@ -124,6 +125,9 @@ class Bench:
         others: Sequence[str] = (),
     ) -> Workload:
         systems = [(lince(model, self._scratch), model), *more]
+        if not self._options.quick:
+            workers = lince(model, self._scratch, _WORKERS, OF_ALL_CORES)
+            systems.append((workers, model))
         systems += [(peer.system(of_peers), of_peers) for peer in self._peers]
         plan = Plan(
             name=name,

@@ -3,31 +3,38 @@
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tests.bench.whole.models import Model
 from tests.bench.whole.systems import System
 
-#: Settings of the gateway other than the defaults: variables LINCE_*. A process of Python's fills
-#: one core, so there is one for each; most of the peers have as many.
-VARIABLES: dict[str, str] = {"LINCE_WORKERS": str(os.cpu_count() or 1)}
+#: Settings of the gateway other than the defaults: variables LINCE_*.
+VARIABLES: dict[str, str] = {}
+#: The same for a gateway with a process for each core: Python's own work in one fills one at most.
+OF_ALL_CORES = {"LINCE_WORKERS": str(os.cpu_count() or 1)}
 #: Flags of the model server other than those that `lince up` gives.
 MODEL_SERVER_FLAGS: tuple[str, ...] = ()
 
 GATEWAY, MODEL_SERVER, UP = "gateway", "model server", "lince up"
 
 
-def lince(model: Model, scratch: Path, name: str = "Lince") -> System:
-    """`lince up` on one model."""
+def lince(
+    model: Model,
+    scratch: Path,
+    name: str = "Lince",
+    more: Mapping[str, str] = MappingProxyType({}),
+) -> System:
+    """`lince up` on one model; `more` are variables of this one alone."""
 
     def variables(port: int) -> dict[str, str]:
         own = {"LINCE_MODELS_DIR": str(model.models.absolute()), "LINCE_PORT": str(port)}
         program = {}
         if MODEL_SERVER_FLAGS:
             program = {"LINCE_MODEL_SERVER_PROGRAM": _with_flags(scratch)}
-        return {**own, **program, **VARIABLES}
+        return {**own, **program, **VARIABLES, **more}
 
     return System(
         name=name,
