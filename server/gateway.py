@@ -168,8 +168,8 @@ def _let_young_workers_be_stopped() -> None:
 def _give_memory_back() -> None:
     """Has glibc return what a large decoded picture took, instead of keeping it for each thread.
 
-    What a photograph of up to a megapixel takes stays: to fetch its pages anew from the system
-    costs as much as a fifth of the whole answer.
+    What a photograph of up to a megapixel takes stays: to fetch its pages anew from the system for
+    every picture costs more than many another step of the answer.
     """
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import matplotlib
 
@@ -73,14 +74,14 @@ def _rates(results: Results, file: Path) -> None:
     figure, axes = plt.subplots(
         1, len(results.workloads), figsize=(8, 3), squeeze=False, layout="constrained"
     )
+    colours = _of_systems(results)
     for axis, workload in zip(axes[0], results.workloads, strict=True):
         clients = sorted({s.clients for s in workload.samples if s.clients})
         width = 0.8 / len(workload.systems)
         for number, system in enumerate(workload.systems):
+            colour = colours[system]
             heights = [median(s.rate for s in workload.of(system, n)) for n in clients]
             places = [place + number * width for place in range(len(clients))]
-            shade = number / max(len(workload.systems) - 1, 1)
-            colour = _OURS if number == 0 else plt.get_cmap("Greys")(0.25 + 0.5 * shade)
             axis.bar(places, heights, width, label=system, color=colour)
         allowed = median(s.rate for s in workload.of(LIMIT))
         axis.axhline(allowed, color=_LIMIT, label="limit")
@@ -89,13 +90,24 @@ def _rates(results: Results, file: Path) -> None:
         axis.set_title(workload.name)
     axes[0, 0].set_ylabel("requests per second")
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
     _save(figure, file)
+
+
+def _of_systems(results: Results) -> dict[str, Any]:
+    """A colour for each system, the same in all plots: blues for ours, greys for others."""
+    names = list(dict.fromkeys(name for each in results.workloads for name in each.systems))
+    found = {}
+    for kind, palette in ((True, "Blues_r"), (False, "Greys")):
+        alike = [name for name in names if name.startswith("Lince") == kind]
+        for number, name in enumerate(alike):
+            found[name] = plt.get_cmap(palette)(0.25 + 0.5 * number / len(alike))
+    return found
 
 
 def _cpu(results: Results, file: Path) -> None:
     figure, axes = plt.subplots(
-        1, len(results.workloads), figsize=(8, 2.6), squeeze=False, layout="constrained"
+        1, len(results.workloads), figsize=(13, 2.8), squeeze=False, layout="constrained"
     )
     for axis, workload in zip(axes[0], results.workloads, strict=True):
         names = [LIMIT, *workload.systems]
