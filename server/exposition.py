@@ -25,9 +25,7 @@ from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from server import drift
-
-#: Prometheus's client takes the folder from here, at its import.
-FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+from server.metrics import FOLDER_VARIABLE
 
 # Kinds of files whose values stay, and the name of the dead's: no process has the number 0.
 _SUMS = ("counter", "histogram")

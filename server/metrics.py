@@ -55,7 +55,9 @@ _FORMATS = frozenset(
 )
 
 
-if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+#: Prometheus's client takes the workers' folder from here, at its import.
+FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+if os.environ.get(FOLDER_VARIABLE):
     # Else every step of a counter asks the system for the process's number, which can't change:
     # a worker imports this after the fork.
     _PROCESS = os.getpid()

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from server import metrics
+from server import metrics, turns
 from server.catalog import MOST_MISSES, Catalog, Choice, Found, unknown_version
 from server.deadline import Deadline
 from server.problems import VersionGoneError
@@ -46,5 +46,6 @@ def by_one_version(
         if missed % 2 and choice.number is None:
             found = catalog.find(choice, deadline, fresh=True)
         else:
-            time.sleep(min(_PAUSE_SECONDS, deadline.left()))
+            with turns.away():
+                time.sleep(min(_PAUSE_SECONDS, deadline.left()))
     raise AssertionError("not reached")
