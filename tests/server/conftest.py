@@ -30,9 +30,13 @@ def settings(fake: FakeModelServer) -> Settings:
     )
 
 
-@pytest.fixture
-def http(settings: Settings, fake: FakeModelServer) -> FlaskClient:
+def settled(settings: Settings, fake: FakeModelServer) -> FlaskClient:
     """A gateway whose background thread has asked for the last model and sleeps for an hour."""
     client = create_app(settings).test_client()
     wait_until(lambda: "absent" in {call[0] for call in fake.calls}, "the background thread")
     return client
+
+
+@pytest.fixture
+def http(settings: Settings, fake: FakeModelServer) -> FlaskClient:
+    return settled(settings, fake)

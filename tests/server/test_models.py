@@ -12,6 +12,7 @@ from contract.wire import serving_pb2 as pb
 from server.app import create_app
 from tests.integration.processes import wait_until
 from tests.manifests import make_manifest
+from tests.server.conftest import settled
 from tests.server.fake_model_server import FakeModelServer
 from tests.server.samples import DARK, LIGHT, MIDDLE, b64, nested
 
@@ -79,7 +80,7 @@ def test_labels_are_known_and_followed(settings: Settings, fake: FakeModelServer
     fake.models["pets"] = {1: OLD, 2: NEW}
     fake.labels["pets"] = {"live": 1}
     url = "/v1/models/pets/labels/live:classify"
-    http = gateway(settings)
+    http = settled(settings, fake)
     assert http.post(url, data=DARK).json["version"] == "1"
     fake.calls.clear()
     assert http.post(url, data=DARK).json["version"] == "1"
@@ -160,7 +161,7 @@ def test_an_unassigned_label_is_answered_by_the_stable_version(
     settings: Settings, fake: FakeModelServer
 ) -> None:
     fake.models["pets"] = {1: OLD, 2: NEW}
-    http = gateway(settings, canary=("pets=canary:100",))
+    http = settled(replace(settings, canary=("pets=canary:100",)), fake)
     assert set(answered(http, 5)) == {"stable 2"}
     fake.calls.clear()
     assert set(answered(http, 5)) == {"stable 2"}
