@@ -7,7 +7,6 @@ from typing import Any
 
 from flask import Flask
 
-from contract.processor import cores
 from contract.settings import Settings
 from server import bookkeeping, error_handlers, inference, timing
 from server.bodies import InMemory
@@ -16,7 +15,6 @@ from server.routes import classify, explain, health, infer, models, openapi, pag
 from server.security import hooks as security
 from server.security.guard import Guard
 from server.services import make_services
-from server.turns import Turns
 
 _ROUTES = (health, models, classify, predict, explain, infer, openapi, page)
 
@@ -52,8 +50,5 @@ def create_app(
     security.add(app, services)
     for routes in _ROUTES:
         routes.add(app, services)
-    # Its part of the CPUs, unless the settings say how many.
-    at_once = settings.working or max(1, cores() // settings.workers)
-    app.wsgi_app = Turns(at_once).around(app.wsgi_app)  # type: ignore[method-assign, assignment]
     services.catalog.start(settings.refresh_seconds)
     return app

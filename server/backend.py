@@ -17,6 +17,7 @@ from contract.wire.stubs import model_server_stubs
 from contract.wire.tensors import to_array, to_tensor
 from server.calls import Calls
 from server.deadline import Deadline
+from server.greenlets import Threads
 from server.problems import BAD_MODEL_ANSWER, Problem
 from server.served import Ports
 
@@ -28,12 +29,15 @@ class Backend:
     """The model server behind an address.
 
     Make it in the process that uses it: gRPC's channels do not survive a fork.
+
+    Args:
+        threads: wait for its answers.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, threads: Threads) -> None:
         channel = open_channel(settings.model_server, tls.read(settings))
         self._stubs = model_server_stubs(channel)
-        self._call = Calls(settings.timeout_seconds)
+        self._call = Calls(settings.timeout_seconds, threads)
 
     def describe(self, model: str, version: Version, deadline: Deadline) -> tuple[int, bytes]:
         """Asks a model for its manifest.

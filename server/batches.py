@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from server.backend import Backend
 from server.coalesce import Call, Coalescer
 from server.deadline import Deadline
+from server.greenlets import Threads
 from server.problems import BAD_MODEL_ANSWER, BatchTooLargeError, Problem
 from server.served import ServedVersion
 
@@ -33,12 +34,14 @@ class Batches:
         most: images in one call.
         calls_at_once: of a version; while so many are under way, what arrives waits and shares the
             next one.
+        threads: make the calls.
     """
 
-    def __init__(self, backend: Backend, most: int, calls_at_once: int) -> None:
+    def __init__(self, backend: Backend, most: int, calls_at_once: int, threads: Threads) -> None:
         self._backend = backend
         self._most = most
         self._calls_at_once = calls_at_once
+        self._threads = threads
         self._learned: dict[str, int] = {}  # images in one call, by model
         self._shared: OrderedDict[_Key, Coalescer] = OrderedDict()
         self._lock = threading.Lock()
@@ -88,7 +91,8 @@ class Batches:
         with self._lock:
             found = self._shared.get(key)
             if found is None:
-                found = Coalescer(self._call_for(version), self._most, self._calls_at_once)
+                call = self._call_for(version)
+                found = Coalescer(call, self._most, self._calls_at_once, self._threads)
                 self._shared[key] = found
             self._shared.move_to_end(key)
             if len(self._shared) > _MOST_SHARED:

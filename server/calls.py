@@ -12,9 +12,10 @@ from typing import Any
 
 import grpc
 
-from server import metrics, tracing, turns
+from server import metrics, tracing
 from server.breaker import Breaker
 from server.deadline import Deadline
+from server.greenlets import Threads
 from server.problems import (
     BAD_MODEL_ANSWER,
     NOT_A_CLASSIFIER,
@@ -48,9 +49,11 @@ class Calls:
 
     Args:
         timeout_seconds: the gateway's own deadline of a request.
+        threads: wait for the answers.
     """
 
-    def __init__(self, timeout_seconds: float) -> None:
+    def __init__(self, timeout_seconds: float, threads: Threads) -> None:
+        self._threads = threads
         self._patience = _PATIENCE * timeout_seconds
         self._breakers: dict[str, Breaker] = {}
         self._lock = threading.Lock()
@@ -78,13 +81,22 @@ class Calls:
             Problem: everything else that isn't an answer.
         """
         breaker = self._breaker(model) if watched else None
+        return self._threads.run(self._answer, method, request, model, deadline, breaker)
+
+    def _answer(
+        self,
+        method: Callable[..., Any],
+        request: Any,
+        model: str,
+        deadline: Deadline,
+        breaker: Breaker | None,
+    ) -> Any:
         for tries in itertools.count(1):
             seconds, since = deadline.left(), time.perf_counter()
             if breaker:  # the last before the call: who passes has to say how it went
                 breaker.check(seconds)
             try:
-                with turns.away():
-                    answer = method(request, timeout=seconds, metadata=tracing.metadata())
+                answer = method(request, timeout=seconds, metadata=tracing.metadata())
             except grpc.RpcError as error:
                 _count(request, error.code(), since)
                 if breaker:
@@ -93,8 +105,7 @@ class Calls:
                 if not _worth_a_try(error, tries) or pause >= deadline.left():
                     raise _translated(error, model) from error
                 metrics.backend_retried(model, "unavailable")
-                with turns.away():
-                    time.sleep(pause)
+                time.sleep(pause)
             else:
                 _count(request, grpc.StatusCode.OK, since)
                 if breaker:

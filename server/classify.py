@@ -13,7 +13,7 @@ from server.answer_cache import AnswerCache, key_of
 from server.batches import Batches
 from server.catalog import Catalog, Choice, Found
 from server.deadline import Deadline
-from server.decoding import File, Picture, Source, decode_all
+from server.decoding import Decoder, File, Picture, Source
 from server.one_version import by_one_version
 from server.problems import Problem
 from server.served import ServedVersion
@@ -50,7 +50,7 @@ class Classifier:
     catalog: Catalog
     batches: Batches
     cache: AnswerCache
-    max_pixels: int
+    decoder: Decoder
 
     def classify(
         self,
@@ -78,7 +78,7 @@ class Classifier:
         def call(found: Found) -> Classified:
             spec = found.version.pixels
             if spec.fingerprint not in made:
-                made[spec.fingerprint] = decode_all(images, spec, self.max_pixels, deadline)
+                made[spec.fingerprint] = self.decoder.decode(images, spec, deadline)
             pictures = made[spec.fingerprint]
             if all_or_nothing:
                 _raise_first(pictures)

@@ -1,25 +1,24 @@
 """Requests that come at the same time share a call of the model server, and none can tell.
 
 While as many calls are under way as may be, what arrives waits, and the next call takes all of it.
-So an idle gateway adds no wait, and a busy one fills its calls by itself. The call is made by one
-of the threads that wait for it; there is no thread besides.
+So an idle gateway adds no wait, and a busy one fills its calls by itself.
 """
 
 from __future__ import annotations
 
+import contextvars
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from queue import Empty, SimpleQueue
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from server import turns
 from server.deadline import Deadline, passed
+from server.greenlets import Signal, Threads, give_all
 from server.problems import (
     TIMEOUT,
     UNAVAILABLE,
@@ -37,15 +36,18 @@ _SHARED_KINDS = (TIMEOUT, UNAVAILABLE)
 
 @dataclass(eq=False)
 class _Job:
-    """A request's rows. Whoever wakes it has left an answer, an error, or a batch to call for."""
+    """A request's rows, and what became of them when `done` is given: an answer, or an error.
+
+    Attributes:
+        context: of the request, with its trace.
+        alone: whether the rows are to be tried again, without others'.
+    """
 
     rows: NDArray[Any]
     deadline: Deadline
-    # Whoever may wake it puts something in; cheaper than an Event, which is made of Python.
-    woken: SimpleQueue[None] = field(default_factory=SimpleQueue)
-    batch: list[_Job] | None = None
+    done: Signal = field(default_factory=Signal)
+    context: contextvars.Context = field(default_factory=contextvars.copy_context)
     alone: bool = False
-    gone: bool = False
     answer: NDArray[Any] | None = None
     error: BaseException | None = None
 
@@ -58,12 +60,14 @@ class Coalescer:
         most_rows: that a shared call has at most; a request that has more by itself goes alone. A
             model server that takes fewer says so, and is believed.
         calls_at_once: calls that may be under way together.
+        threads: make the calls.
     """
 
-    def __init__(self, call: Call, most_rows: int, calls_at_once: int) -> None:
+    def __init__(self, call: Call, most_rows: int, calls_at_once: int, threads: Threads) -> None:
         self._call = call
         self._most_rows = most_rows
         self._calls_at_once = calls_at_once
+        self._threads = threads
         self._calling = 0
         self._waiting: deque[_Job] = deque()
         self._lock = threading.Lock()
@@ -77,72 +81,52 @@ class Coalescer:
         """
         job = _Job(rows, deadline)
         with self._lock:
-            if self._calling < self._calls_at_once:  # then nobody waits
-                self._calling += 1
-                job.batch = [job]
-            else:
-                self._waiting.append(job)
-        if job.batch is None:
-            self._wait(job)
-        if job.batch is not None:
-            self._lead(job.batch, deadline)
+            self._waiting.append(job)
+            calls = self._calling < self._calls_at_once
+            self._calling += calls
+        if calls:
+            self._threads.start(self._call_for_all)
+        if not job.done.wait(max(0.0, deadline.at - time.monotonic())):
+            with self._lock:
+                if job in self._waiting:
+                    self._waiting.remove(job)
+            # Else its rows are in a call already, whose answer nobody will want.
+            raise passed()
         if job.alone:
-            return self._call(rows, deadline)
+            return self._threads.run(self._call, rows, deadline)
         if job.error is not None:
             raise job.error
-        if job.answer is None:
-            raise AssertionError("who is woken has an answer, an error or a batch")
+        assert job.answer is not None, "what is done has an answer or an error"
         return job.answer
 
-    def _wait(self, job: _Job) -> None:
-        try:
-            with turns.away():
-                job.woken.get(timeout=max(0.0, job.deadline.at - time.monotonic()))
-            return
-        except Empty:
-            pass
+    def _call_for_all(self) -> None:
+        """Makes calls, for as long as somebody waits for one."""
+        while batch := self._next_batch():
+            # The trace that the model server hears of is the first one's.
+            batch[0].context.run(self._answer, batch)
+
+    def _next_batch(self) -> list[_Job]:
+        """Takes what waits, as far as there is room; nothing ends the calls."""
         with self._lock:
-            job.gone = True
-            if job in self._waiting:
-                self._waiting.remove(job)
-            elif job.batch is not None:
-                self._pass_on([other for other in job.batch if not other.gone])
-            # Else its rows are in a call already, whose answer nobody will want.
-        raise passed()
+            batch: list[_Job] = []
+            count = 0
+            while self._waiting and (
+                not batch or count + len(self._waiting[0].rows) <= self._most_rows
+            ):
+                job = self._waiting.popleft()
+                count += len(job.rows)
+                batch.append(job)
+            if not batch:
+                self._calling -= 1
+            return batch
 
-    def _lead(self, batch: list[_Job], deadline: Deadline) -> None:
-        try:
-            self._answer(batch, deadline)
-        finally:
-            with self._lock:
-                self._pass_on([])
-
-    def _fill(self, batch: list[_Job]) -> None:
-        """Takes along what waits, as far as there is room."""
-        count = sum(len(job.rows) for job in batch)
-        while self._waiting and (
-            not batch or count + len(self._waiting[0].rows) <= self._most_rows
-        ):
-            job = self._waiting.popleft()
-            count += len(job.rows)
-            batch.append(job)
-
-    def _pass_on(self, batch: list[_Job]) -> None:
-        """Gives the right to call on, for a batch and whatever waits."""
-        self._fill(batch)
-        if batch:
-            # Who calls can't leave before the call ends, so it is who would wait the longest.
-            leader = max(batch, key=lambda job: job.deadline)
-            leader.batch = batch
-            leader.woken.put(None)
-        else:
-            self._calling -= 1
-
-    def _answer(self, batch: list[_Job], deadline: Deadline) -> None:
+    def _answer(self, batch: list[_Job]) -> None:
+        # Who is more impatient leaves by itself, and the others get their answers.
+        deadline = max(job.deadline for job in batch)
         try:
             rows = [job.rows for job in batch]
             answers = self._call(rows[0] if len(rows) == 1 else np.concatenate(rows), deadline)
-        except BaseException as error:  # whatever ends this thread, the others are to be woken
+        except BaseException as error:  # whatever it is, those who wait are to be told
             if isinstance(error, BatchTooLargeError):
                 self._most_rows = max(1, min(self._most_rows, error.most))
             for job in batch:
@@ -153,8 +137,7 @@ class Coalescer:
             for job in batch:
                 job.answer = answers[start : start + len(job.rows)]
                 start += len(job.rows)
-        for job in batch:
-            job.woken.put(None)
+        give_all(job.done for job in batch)
 
 
 def _is_shared(error: BaseException) -> bool:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from contract.errors import BrokenImageError, ImageError, ImageTooLargeError, NotAnImageError
 from contract.pixels import PixelSpec, open_image, orientation, to_pixels
 from server import timing
 from server.deadline import Deadline
+from server.greenlets import Threads
 from server.problems import BAD_BODY, BROKEN_IMAGE, IMAGE_TOO_LARGE, NOT_AN_IMAGE, Problem
 
 _KINDS = {
@@ -19,6 +21,10 @@ _KINDS = {
     BrokenImageError: BROKEN_IMAGE,
     ImageTooLargeError: IMAGE_TOO_LARGE,
 }
+
+#: What is so small may be worked on in the event loop's thread: some milliseconds.
+LIGHT_BYTES = 256 * 1024
+_LIGHT_PIXELS = 512 * 1024
 
 #: An image as it came: a file, pixels uint8 [H, W, C], or what is already known to be wrong.
 Source = bytes | NDArray[np.uint8] | Problem
@@ -51,39 +57,67 @@ class Picture:
     file: File | None = None
 
 
-def decode_all(
-    sources: Sequence[Source], spec: PixelSpec, max_pixels: int, deadline: Deadline
-) -> list[Picture | Problem]:
-    """Makes a model's pixels of images; one that gives none has its problem.
+@dataclass(frozen=True)
+class Decoder:
+    """Makes pixels.
 
-    Raises:
-        Problem: the deadline has passed.
+    Attributes:
+        max_pixels: refuse larger images.
+        heavy: threads for what would keep other requests waiting.
     """
-    decoded: list[Picture | Problem] = []
-    with timing.decoding() as lap:
-        for source in sources:
-            deadline.left()
-            decoded.append(_decoded(source, spec, max_pixels, lap))
-    return decoded
+
+    max_pixels: int
+    heavy: Threads
+
+    def decode(
+        self, sources: Sequence[Source], spec: PixelSpec, deadline: Deadline
+    ) -> list[Picture | Problem]:
+        """Makes a model's pixels of images; one that gives none has its problem.
+
+        Raises:
+            Problem: the deadline has passed.
+        """
+        if len(sources) == 1 and _is_light(sources[0]):
+            return self._decode(sources, spec, deadline)
+        return self.heavy.run(self._decode, sources, spec, deadline)
+
+    def _decode(
+        self, sources: Sequence[Source], spec: PixelSpec, deadline: Deadline
+    ) -> list[Picture | Problem]:
+        decoded: list[Picture | Problem] = []
+        with timing.decoding() as lap:
+            for source in sources:
+                deadline.left()
+                decoded.append(self._decode_one(source, spec, lap))
+        return decoded
+
+    def _decode_one(self, source: Source, spec: PixelSpec, lap: timing.Lap) -> Picture | Problem:
+        if isinstance(source, Problem):
+            return source
+        if isinstance(source, np.ndarray):
+            return _checked(source, spec, self.max_pixels)
+        try:
+            image = open_image(source, self.max_pixels)
+            mode, size = image.mode, image.size  # loading may change them
+            pixels = self._pixels(image, spec, lambda: lap("decode"))
+            lap("resize")
+        except ImageError as error:
+            lap("decode")
+            return problem_of(error)
+        file = File(image.format, mode, *size, orientation(image) != 1)
+        return Picture(pixels, file)
+
+    def _pixels(
+        self, image: Image.Image, spec: PixelSpec, decoded: Callable[[], None]
+    ) -> NDArray[np.uint8]:
+        # A file of a few bytes may be a picture of many pixels.
+        if image.width * image.height <= _LIGHT_PIXELS:
+            return to_pixels(image, spec, decoded)
+        return self.heavy.run(to_pixels, image, spec, decoded)
 
 
-def _decoded(
-    source: Source, spec: PixelSpec, max_pixels: int, lap: timing.Lap
-) -> Picture | Problem:
-    if isinstance(source, Problem):
-        return source
-    if isinstance(source, np.ndarray):
-        return _checked(source, spec, max_pixels)
-    try:
-        image = open_image(source, max_pixels)
-        mode, size = image.mode, image.size  # loading may change them
-        pixels = to_pixels(image, spec, lambda: lap("decode"))
-        lap("resize")
-    except ImageError as error:
-        lap("decode")
-        return problem_of(error)
-    file = File(image.format, mode, *size, orientation(image) != 1)
-    return Picture(pixels, file)
+def _is_light(source: Source) -> bool:
+    return not isinstance(source, bytes) or len(source) <= LIGHT_BYTES
 
 
 def problem_of(error: ImageError) -> Problem:

@@ -12,7 +12,7 @@ from server import timing
 from server.backend import Backend
 from server.catalog import Catalog, Choice, Found
 from server.deadline import Deadline
-from server.decoding import File, Picture, Source, decode_all
+from server.decoding import Decoder, File, Picture, Source
 from server.one_version import by_one_version
 from server.problems import BAD_MODEL_ANSWER, NOT_A_CLASSIFIER, NOT_EXPLAINABLE, Problem
 from server.served import ServedVersion
@@ -49,12 +49,11 @@ class Explained:
 def explain(
     catalog: Catalog,
     backend: Backend,
+    decoder: Decoder,
     images: Sequence[Source],
     choice: Choice,
     found: Found,
     deadline: Deadline,
-    *,
-    max_pixels: int,
 ) -> Explained:
     """Explains images by the version that is meant.
 
@@ -71,7 +70,7 @@ def explain(
         _check(version)
         spec = version.pixels
         if spec.fingerprint not in made:
-            made[spec.fingerprint] = decode_all(images, spec, max_pixels, deadline)
+            made[spec.fingerprint] = decoder.decode(images, spec, deadline)
         pictures = made[spec.fingerprint]
         with timing.stage("predict"):
             results = [

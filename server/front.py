@@ -20,6 +20,7 @@ from server.admission import Room
 from server.answers import problem_answer
 from server.arrival import KEY, Arrival
 from server.deadline import HEADER, Deadline, asked_seconds
+from server.greenlets import begin
 from server.problems import (
     BAD_BODY,
     BODY_TOO_LARGE,
@@ -68,7 +69,7 @@ class Front:
         self._places = Room(settings.threads + settings.max_waiting, "requests")
         self._bytes = Room(settings.max_buffered_bytes, "bytes of request bodies")
         self._small = settings.max_buffered_bytes // settings.max_connections
-        self._workers = ThreadPoolExecutor(settings.threads, thread_name_prefix="worker")
+        self._in_hand = asyncio.Semaphore(settings.threads)
         self._control = ThreadPoolExecutor(_CONTROL_THREADS, thread_name_prefix="control")
         self._control_places = Room(_MOST_CONTROL, "requests")
         self._liveness = ThreadPoolExecutor(1, thread_name_prefix="liveness")
@@ -103,32 +104,37 @@ class Front:
             more[CALLER] = self._guard.check(scope.headers, scope.path, scope.method)
         asked = Deadline.after(asked_seconds(scope.headers.get(HEADER.lower())))
         if scope.method in _WITHOUT_BODY:
-            request = _request(scope, b"")
+            made = self._environ(_request(scope, b""), asked, head, more)
             if scope.path in _LIVENESS_PATHS:
-                return await self._run(self._liveness, request, asked, head, more)
+                return await self._run(self._liveness, made)
             with self._control_places.taking(1):
-                return await self._run(self._control, request, asked, head, more)
+                return await self._run(self._control, made)
         declared = self._declared_length(scope)
         with self._bytes.taking(0) as take:
             self._bytes.check(declared)
             # Over HTTP/2 a connection may bring any number of bodies.
             at_once = 0 < declared <= self._small and not scope.http_version.startswith("2")
             body = await self._read(proto, declared, take, asked, at_once)
+            made = self._environ(_request(scope, body), asked, head, more)
             with self._places.taking(1):
-                return await self._run(self._workers, _request(scope, body), asked, head, more)
+                waiting = metrics.Waiting()
+                try:
+                    await self._in_hand.acquire()
+                finally:
+                    waiting.ends()
+                try:
+                    return await begin(call, self._app, made)
+                finally:
+                    self._in_hand.release()
 
-    async def _run(
-        self,
-        pool: ThreadPoolExecutor,
-        request: Request,
-        asked: Deadline,
-        head: float,
-        more: dict[str, Any],
-    ) -> Answer:
+    def _environ(
+        self, request: Request, asked: Deadline, head: float, more: dict[str, Any]
+    ) -> dict[str, Any]:
         # The gateway's own limit is for its work; how long a caller sends, another one bounds.
         own = Deadline.after(self._settings.timeout_seconds)
-        arrival = Arrival(min(asked, own), head)
-        made = environ(request, more | {KEY: arrival})
+        return environ(request, more | {KEY: Arrival(min(asked, own), head)})
+
+    async def _run(self, pool: ThreadPoolExecutor, made: dict[str, Any]) -> Answer:
         waiting = metrics.Waiting()
         try:
             loop = asyncio.get_running_loop()

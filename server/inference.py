@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 from flask import Flask, Response, g, request
 
 from server import explain as explanations
-from server import metrics
+from server import metrics, timing
 from server.catalog import Choice, Found
 from server.classify import Classified
-from server.decoding import Source
+from server.decoding import LIGHT_BYTES, Source
 from server.explain import Explained
 from server.problems import Problem
 from server.services import Services
@@ -21,7 +21,23 @@ from server.services import Services
 CANARY_KEY = "X-Canary-Key"
 _MOST_KEY = 256
 
+Args = ParamSpec("Args")
+Read = TypeVar("Read")
 Answered = TypeVar("Answered", Classified, Explained)
+
+
+def reading(
+    services: Services, read: Callable[Args, Read], *args: Args.args, **more: Args.kwargs
+) -> Read:
+    """Returns what `read` makes of the body of the request in hand.
+
+    Raises:
+        Problem: as it says.
+    """
+    with timing.stage("read"):
+        if (request.content_length or 0) <= LIGHT_BYTES:
+            return read(*args, **more)
+        return services.heavy.run(read, *args, **more)
 
 
 def choice(name: str, number: int | None = None, label: str | None = None) -> Choice:
@@ -56,11 +72,10 @@ def explain(services: Services, images: Sequence[Source], wanted: Choice) -> Exp
     Raises:
         Problem: of the whole request; an image's own problem is in its result.
     """
-    most = services.settings.max_image_pixels
 
     def ask(found: Found) -> Explained:
         return explanations.explain(
-            services.catalog, services.backend, images, wanted, found, g.deadline, max_pixels=most
+            services.catalog, services.backend, services.decoder, images, wanted, found, g.deadline
         )
 
     explained = _answered(services, images, wanted, ask)

@@ -11,6 +11,7 @@ from contract.settings import Settings
 from server.classify import Classified, Row
 from server.decoding import File, Source
 from server.drift import Watch
+from server.greenlets import Threads
 from server.prediction_log import Prediction, PredictionLog
 from server.problems import Problem
 
@@ -24,6 +25,7 @@ class Observer:
 
     watch: Watch
     log: PredictionLog | None
+    heavy: Threads
 
     def saw(self, images: Sequence[Source], classified: Classified, request_id: str) -> None:
         """Takes answered images into account.
@@ -34,12 +36,14 @@ class Observer:
         self._compare(classified)
         if self.log is not None and self.log.chosen():
             answered = zip(images, classified.results, classified.files, strict=True)
-            self.log.write(
+            # To a disk, which may hang.
+            self.heavy.run(
+                self.log.write,
                 [
                     _prediction(request_id, classified, image, row, file)
                     for image, row, file in answered
                     if isinstance(image, bytes) and file and not isinstance(row, Problem)
-                ]
+                ],
             )
 
     def _compare(self, classified: Classified) -> None:
@@ -54,7 +58,7 @@ class Observer:
             self.watch.saw(version.model, version.number, reference, pairs)
 
 
-def make_observer(settings: Settings) -> Observer:
+def make_observer(settings: Settings, heavy: Threads) -> Observer:
     """Makes the observer of one process; `drift_window` is of all of them together."""
     log = None
     if settings.prediction_log is not None:
@@ -63,7 +67,7 @@ def make_observer(settings: Settings) -> Observer:
             settings.prediction_log_share,
             settings.prediction_log_images,
         )
-    return Observer(Watch(-(-settings.drift_window // settings.workers)), log)
+    return Observer(Watch(-(-settings.drift_window // settings.workers)), log, heavy)
 
 
 def _prediction(

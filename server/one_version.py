@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from server import metrics, turns
+from server import metrics
 from server.catalog import MOST_MISSES, Catalog, Choice, Found, unknown_version
 from server.deadline import Deadline
+from server.greenlets import sleep
 from server.problems import VersionGoneError
 
 _PAUSE_SECONDS = 0.005
@@ -46,6 +46,5 @@ def by_one_version(
         if missed % 2 and choice.number is None:
             found = catalog.find(choice, deadline, fresh=True)
         else:
-            with turns.away():
-                time.sleep(min(_PAUSE_SECONDS, deadline.left()))
+            sleep(min(_PAUSE_SECONDS, deadline.left()))
     raise AssertionError("not reached")

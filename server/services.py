@@ -6,12 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from contract.canary import parse
+from contract.processor import cores
 from contract.settings import Settings
 from server.answer_cache import AnswerCache
 from server.backend import Backend
 from server.batches import Batches
 from server.catalog import Catalog
 from server.classify import Classifier
+from server.decoding import Decoder
+from server.greenlets import Threads
 from server.observer import Observer, make_observer
 from server.security.answer_headers import AnswerHeaders
 from server.security.guard import Guard, make_guard
@@ -22,6 +25,7 @@ class Services:
     """The parts of one gateway process; made after the fork, since a gRPC channel is among them.
 
     Attributes:
+        heavy: threads for what takes long, as many as may keep a CPU busy.
         stopping: whether the process is about to end, and so not ready any more.
         guard: who may call, and how often.
         observer: what is looked at when images were answered.
@@ -31,7 +35,9 @@ class Services:
     settings: Settings
     backend: Backend
     catalog: Catalog
+    decoder: Decoder
     classifier: Classifier
+    heavy: Threads
     stopping: Callable[[], bool]
     guard: Guard
     answer_headers: AnswerHeaders
@@ -47,15 +53,29 @@ def make_services(
         guard: shared by all processes; None makes one for this process alone.
     """
     guard = guard or make_guard(settings)
-    backend = Backend(settings)
+    # Whatever is in hand may wait for a call.
+    calling = Threads(settings.threads, "call")
+    # Its part of the CPUs, unless the settings say how many.
+    heavy = Threads(settings.working or max(1, cores() // settings.workers), "heavy")
+    backend = Backend(settings, calling)
     catalog = Catalog(settings.models, backend, [parse(text) for text in settings.canary])
+    decoder = Decoder(settings.max_image_pixels, heavy)
     classifier = Classifier(
         catalog,
-        Batches(backend, settings.max_batch, settings.calls_at_once),
+        Batches(backend, settings.max_batch, settings.calls_at_once, calling),
         AnswerCache(settings.cache_answers),
-        settings.max_image_pixels,
+        decoder,
     )
     headers = AnswerHeaders(settings)
     return Services(
-        settings, backend, catalog, classifier, stopping, guard, headers, make_observer(settings)
+        settings,
+        backend,
+        catalog,
+        decoder,
+        classifier,
+        heavy,
+        stopping,
+        guard,
+        headers,
+        make_observer(settings, heavy),
     )

@@ -14,9 +14,9 @@ from server.services import Services
 def add(app: Flask, services: Services) -> None:
     @on_models(app, "classify")
     def classify(name: str, number: int | None = None, label: str | None = None) -> Response:
-        with timing.stage("read"):
-            asked = bodies.read(request, services.settings.max_images, parameters.NAMES)
-            options = parameters.options(asked.parameters)
+        most = services.settings.max_images
+        asked = inference.reading(services, bodies.read, request, most, parameters.NAMES)
+        options = parameters.options(asked.parameters)
         wanted = inference.choice(name, number, label)
         classified = inference.classify(services, asked.images, wanted)
         if len(classified.results) == 1 and isinstance(classified.results[0], Problem):

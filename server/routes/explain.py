@@ -22,18 +22,23 @@ _PNG = "image/png"
 
 
 def add(app: Flask, services: Services) -> None:
-    most = services.settings.max_image_pixels
-
     @on_models(app, "explain")
     def explain(name: str, number: int | None = None, label: str | None = None) -> Response:
-        with timing.stage("read"):
-            asked = bodies.read(request, services.settings.max_images, (_OVERLAY,))
-            with_overlay = parameters.flag(asked.parameters, _OVERLAY)
+        most = services.settings.max_images
+        asked = inference.reading(services, bodies.read, request, most, (_OVERLAY,))
+        with_overlay = parameters.flag(asked.parameters, _OVERLAY)
         wanted = inference.choice(name, number, label)
         explained = inference.explain(services, asked.images, wanted)
         if len(explained.results) == 1 and isinstance(explained.results[0], Problem):
             raise explained.results[0]
-        return _response(asked.images, explained, with_overlay=with_overlay, most=most)
+        # To draw takes tens of milliseconds.
+        return services.heavy.run(
+            _response,
+            asked.images,
+            explained,
+            with_overlay=with_overlay,
+            most=services.settings.max_image_pixels,
+        )
 
 
 def _response(

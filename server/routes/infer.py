@@ -23,10 +23,10 @@ def add(app: Flask, services: Services) -> None:
     def infer(name: str, number: int | None = None) -> Response:
         wanted = inference.choice(name, number)
         ports = services.catalog.find(wanted, g.deadline).version.classifier
-        with timing.stage("read"):
-            length = request.headers.get(v2_request.LENGTH_HEADER)
-            body = bodies.content(request)
-            asked = v2_request.read(body, length, ports.input, ports.pixels, limits)
+        length, body = request.headers.get(v2_request.LENGTH_HEADER), bodies.content(request)
+        asked = inference.reading(
+            services, v2_request.read, body, length, ports.input, ports.pixels, limits
+        )
         classified = inference.classify(services, asked.images, wanted, all_or_nothing=True)
         with timing.stage("encode"):
             return v2_answer.inferred(classified, asked)

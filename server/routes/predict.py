@@ -17,11 +17,9 @@ def add(app: Flask, services: Services) -> None:
     def predict(name: str, number: int | None = None, label: str | None = None) -> Response:
         wanted = inference.choice(name, number, label)
         spec = services.catalog.find(wanted, g.deadline).version.pixels
-        with timing.stage("read"):
-            # As JSON whatever the Content-Type says, as TensorFlow Serving takes it.
-            instances = v1_predict.read(
-                bodies.content(request), spec, settings.max_images, settings.max_image_pixels
-            )
+        # As JSON whatever the Content-Type says, as TensorFlow Serving takes it.
+        body, limits = bodies.content(request), (settings.max_images, settings.max_image_pixels)
+        instances = inference.reading(services, v1_predict.read, body, spec, *limits)
         classified = inference.classify(services, instances.images, wanted, all_or_nothing=True)
         with timing.stage("encode"):
             return json_response(v1_predict.answer(instances, classified.results))

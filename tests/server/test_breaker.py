@@ -6,6 +6,7 @@ from server import metrics
 from server.breaker import Breaker
 from server.calls import Calls
 from server.deadline import Deadline
+from server.greenlets import Threads
 from server.problems import Problem
 from tests.server.figures import figure
 
@@ -74,7 +75,7 @@ def test_its_state_is_a_figure(breaker: Breaker, clock: Clock) -> None:
 
 
 def test_a_call_without_time_is_no_try() -> None:
-    calls = Calls(timeout_seconds=10.0)
+    calls = Calls(timeout_seconds=10.0, threads=Threads(1, "call"))
     breaker = calls._breakers["m"] = Breaker("m", failures_to_open=1, open_seconds=0.0)
     breaker.failed()
     with pytest.raises(Problem, match="deadline has passed"):

@@ -12,6 +12,7 @@ import pytest
 
 from server.coalesce import Coalescer
 from server.deadline import Deadline
+from server.greenlets import Threads
 from server.problems import BAD_MODEL_ANSWER, UNAVAILABLE, Problem, VersionGoneError
 
 MOST = 8
@@ -74,13 +75,13 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 def test_one_request_is_one_call_of_its_own_rows(model: Model) -> None:
     mine = rows(1, 2)
-    assert Coalescer(model, MOST, 1).run(mine, soon()).tolist() == [[2], [4]]
+    assert Coalescer(model, MOST, 1, Threads(4, "call")).run(mine, soon()).tolist() == [[2], [4]]
     assert model.calls[0] is mine  # not copied
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 3])
 def test_everybody_gets_the_own_answer(model: Model, at_once: int) -> None:
-    coalescer = Coalescer(model, MOST, at_once)
+    coalescer = Coalescer(model, MOST, at_once, Threads(4, "call"))
 
     def caller(number: int) -> None:
         chance = random.Random(number)
@@ -112,7 +113,7 @@ def held_up(model: Model, coalescer: Coalescer, pool: ThreadPoolExecutor, *jobs:
 
 
 def test_what_arrives_during_a_call_is_the_next_call(model: Model) -> None:
-    coalescer = Coalescer(model, MOST, 1)
+    coalescer = Coalescer(model, MOST, 1, Threads(4, "call"))
     with ThreadPoolExecutor(9) as pool:
         jobs = [(rows(n), soon()) for n in range(1, 6)]
         running = held_up(model, coalescer, pool, *jobs)
@@ -122,7 +123,7 @@ def test_what_arrives_during_a_call_is_the_next_call(model: Model) -> None:
 
 
 def test_a_deadline_that_passes_is_nobody_elses(model: Model) -> None:
-    coalescer = Coalescer(model, MOST, 1)
+    coalescer = Coalescer(model, MOST, 1, Threads(4, "call"))
     with ThreadPoolExecutor(9) as pool:
         jobs = [(rows(1), soon()), (rows(2), soon(0.05)), (rows(3), soon())]
         first, one, late, three = held_up(model, coalescer, pool, *jobs)
@@ -134,7 +135,7 @@ def test_a_deadline_that_passes_is_nobody_elses(model: Model) -> None:
 
 
 def test_a_call_for_others_keeps_nobody_beyond_the_own_deadline(model: Model) -> None:
-    coalescer = Coalescer(model, MOST, 1)
+    coalescer = Coalescer(model, MOST, 1, Threads(4, "call"))
     called = threading.Event()
     over = threading.Event()
 
@@ -157,7 +158,7 @@ def test_a_call_for_others_keeps_nobody_beyond_the_own_deadline(model: Model) ->
 
 def test_a_caller_that_is_ended_within_the_call_leaves_the_others_theirs(model: Model) -> None:
     model.failing = lambda values: SystemExit() if len(values) > 1 else None  # type: ignore[assignment,return-value]
-    coalescer = Coalescer(model, MOST, 1)
+    coalescer = Coalescer(model, MOST, 1, Threads(4, "call"))
     with ThreadPoolExecutor(9) as pool:
         _, one, two = held_up(model, coalescer, pool, (rows(1), soon()), (rows(2), soon()))
         model.gate.set()
@@ -166,7 +167,7 @@ def test_a_caller_that_is_ended_within_the_call_leaves_the_others_theirs(model: 
 
 
 def test_a_deadline_that_passes_during_the_call(model: Model) -> None:
-    coalescer = Coalescer(model, MOST, 1)
+    coalescer = Coalescer(model, MOST, 1, Threads(4, "call"))
     late_is_gone = threading.Event()
 
     def hold_up(values: np.ndarray) -> None:
@@ -188,7 +189,7 @@ def test_wrong_rows_are_nobody_elses(model: Model) -> None:
         return Problem(BAD_MODEL_ANSWER, "13") if 13 in values else None
 
     model.failing = failing
-    coalescer = Coalescer(model, MOST, 1)
+    coalescer = Coalescer(model, MOST, 1, Threads(4, "call"))
     with ThreadPoolExecutor(9) as pool:
         jobs = [(rows(1), soon()), (rows(13), soon()), (rows(3), soon())]
         _, one, wrong, three = held_up(model, coalescer, pool, *jobs)
@@ -201,7 +202,7 @@ def test_wrong_rows_are_nobody_elses(model: Model) -> None:
 @pytest.mark.parametrize("error", [Problem(UNAVAILABLE, "away"), VersionGoneError("gone")])
 def test_what_befalls_the_call_befalls_all(model: Model, error: Exception) -> None:
     model.failing = lambda values: error if len(values) > 1 else None
-    coalescer = Coalescer(model, MOST, 1)
+    coalescer = Coalescer(model, MOST, 1, Threads(4, "call"))
     with ThreadPoolExecutor(9) as pool:
         _, *others = held_up(model, coalescer, pool, (rows(1), soon()), (rows(2), soon()))
         model.gate.set()
@@ -216,7 +217,7 @@ def test_deadlines_and_failures_at_random_lose_no_turn(model: Model) -> None:
     model.failing = lambda values: (
         Problem(BAD_MODEL_ANSWER, "wrong") if (values % 7 == 3).any() else None
     )
-    coalescer = Coalescer(model, MOST, 2)
+    coalescer = Coalescer(model, MOST, 2, Threads(4, "call"))
     blamed: dict[bool, set[bool]] = {True: set(), False: set()}
 
     def caller(number: int) -> None:

@@ -14,6 +14,7 @@ import pytest
 from contract.settings import Settings
 from server.arrival import KEY
 from server.front import Front
+from server.greenlets import Threads
 from tests.server.figures import Growth
 
 
@@ -192,11 +193,12 @@ class Blocked:
     def __init__(self) -> None:
         self.go = threading.Event()
         self.began = threading.Semaphore(0)
+        self._threads = Threads(4, "blocked")
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
         if environ["REQUEST_METHOD"] == "POST":
             self.began.release()
-            self.go.wait(30)
+            self._threads.run(self.go.wait, 30)
         return echo(environ, start_response)
 
 

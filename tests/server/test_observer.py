@@ -11,11 +11,14 @@ from contract.settings import Settings
 from server.catalog import Found
 from server.classify import Classified
 from server.decoding import File
+from server.greenlets import Threads
 from server.observer import make_observer
 from server.problems import NOT_AN_IMAGE, Problem
 from server.served import described
 from tests.manifests import make_manifest
 from tests.server.figures import figure
+
+HEAVY = Threads(1, "heavy")
 
 
 def classified(model: str) -> Classified:
@@ -31,7 +34,7 @@ def classified(model: str) -> Classified:
 
 def test_files_that_were_answered_are_logged(tmp_path: Path) -> None:
     path = tmp_path / "log"
-    observer = make_observer(Settings(prediction_log=path))
+    observer = make_observer(Settings(prediction_log=path), HEAVY)
     observer.saw([b"file", b"text", np.zeros((8, 8, 3), np.uint8)], classified("pets"), "r-1")
     (line,) = [json.loads(text) for text in path.read_text().splitlines()]
     assert (line["request_id"], line["model"], line["version"]) == ("r-1", "pets", "2")
@@ -43,15 +46,15 @@ def test_files_that_were_answered_are_logged(tmp_path: Path) -> None:
 
 def test_who_is_not_in_the_sample_is_not_logged(tmp_path: Path) -> None:
     path = tmp_path / "log"
-    observer = make_observer(Settings(prediction_log=path, prediction_log_share=0.0))
+    observer = make_observer(Settings(prediction_log=path, prediction_log_share=0.0), HEAVY)
     observer.saw([b"1", b"2", b"3"], classified("pets"), "r-1")
     assert not path.exists()
 
 
 def test_without_a_reference_nothing_is_compared() -> None:
-    make_observer(Settings()).saw([b"1", b"2", b"3"], classified("o-none"), "r-1")
+    make_observer(Settings(), HEAVY).saw([b"1", b"2", b"3"], classified("o-none"), "r-1")
     assert figure("lince_drift_images", model="o-none", version="2") is None
 
 
 def test_the_window_is_of_all_workers() -> None:
-    assert make_observer(Settings(drift_window=2000, workers=3)).watch.window == 667
+    assert make_observer(Settings(drift_window=2000, workers=3), HEAVY).watch.window == 667
