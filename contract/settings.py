@@ -82,7 +82,7 @@ class Settings:
     ] = ""
     host: Annotated[str, _help("address the gateway listens on; 0.0.0.0 for all")] = "127.0.0.1"
     port: Annotated[int, _Port, _help("port the gateway listens on")] = 8000
-    workers: Annotated[int, _Count, _help("gateway processes")] = 1
+    workers: Annotated[int, _Count, _help("gateway processes; each keeps about one CPU busy")] = 1
     threads: Annotated[
         int,
         _Count,
@@ -95,8 +95,8 @@ class Settings:
         int,
         Meta(ge=0, le=4096),
         _help(
-            "requests, of those in hand, that one gateway process itself works on at a time; 0: as"
-            " many as its part of the CPUs"
+            "threads in which one gateway process works on large bodies and pictures, beside all"
+            " others; 0: as many as its part of the CPUs"
         ),
     ] = 0
     max_waiting: Annotated[

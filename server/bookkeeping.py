@@ -42,11 +42,12 @@ def add(app: Flask, settings: Settings) -> None:
         if arrival is None:  # the application is run without the front
             asked = asked_seconds(request.headers.get(HEADER))
             g.deadline = Deadline.after(min(asked, settings.timeout_seconds))
+            timing.begin_request(g.since)
         else:
             waited = g.since - arrival.queued
             g.since, g.deadline = arrival.head, arrival.deadline
-            metrics.took("queue", waited)
-            timing.of_request().add("queue", waited)
+            timing.begin_request(arrival.head)
+            timing.took("queue", waited)
 
     @app.after_request
     def end(response: Response) -> Response:
@@ -62,6 +63,7 @@ def add(app: Flask, settings: Settings) -> None:
             metrics.request_left()
             tracing.end_request(g.get("code", 500), g.request_id)
             logs.end_request()
+            timing.end_request()
 
 
 def request_id(given: str | None) -> str:

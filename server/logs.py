@@ -52,8 +52,10 @@ def set_up(level: str) -> None:
     # Pillow's remarks on odd pictures: the answer says what is wrong with them.
     warnings.filterwarnings("ignore", module="PIL")
     logging.captureWarnings(True)
-    # No line tells of threads or processes, so they need not be looked up for every one.
+    # No line tells of threads, processes or places in the source, so they need not be looked up
+    # for every one: the switches of Python's logging cookbook, "Optimization".
     logging.logThreads = logging.logMultiprocessing = logging.logProcesses = False
+    logging._srcfile = None
     sys.excepthook = _uncaught
     threading.excepthook = lambda args: _uncaught(
         args.exc_type, args.exc_value or args.exc_type(), args.exc_traceback

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-from flask import Flask, Response, g, has_request_context
+from flask import Flask, Response
 
 from server import metrics, tracing
 
@@ -42,12 +43,28 @@ class Timing:
         return ", ".join(f"{name};dur={seconds * 1000:.2f}" for name, seconds in shown)
 
 
-def of_request() -> Timing:
-    """Returns the timing of the request in hand."""
-    if "timing" not in g:
-        g.timing = Timing(g.get("since", time.perf_counter()))
-    timing: Timing = g.timing
-    return timing
+_of_request: ContextVar[Timing | None] = ContextVar("timing", default=None)
+
+
+def begin_request(since: float) -> None:
+    """Begins to keep the stages of the request in hand, until `end_request`."""
+    _of_request.set(Timing(since))
+
+
+def end_request() -> None:
+    _of_request.set(None)
+
+
+def took(stage: str, seconds: float) -> None:
+    """Counts time that the request in hand has spent in a stage."""
+    metrics.took(stage, seconds)
+    _show(stage, seconds)
+
+
+def _show(stage: str, seconds: float) -> None:
+    timing = _of_request.get()
+    if timing is not None:
+        timing.add(stage, seconds)
 
 
 class stage:  # noqa: N801 - it stands behind `with`, like a function
@@ -64,9 +81,7 @@ class stage:  # noqa: N801 - it stands behind `with`, like a function
     def __exit__(self, *error: Any) -> None:
         self._span.__exit__(*error)
         seconds = time.perf_counter() - self._since
-        metrics.took(self._name, seconds)
-        if has_request_context():
-            of_request().add(self._name, seconds)
+        took(self._name, seconds)
 
 
 @contextmanager
@@ -91,8 +106,7 @@ def decoding() -> Iterator[Lap]:
     finally:
         for name, taken in seconds.items():
             metrics.took(name, taken)
-        if has_request_context():
-            of_request().add("decode", last - begun)
+        _show("decode", last - begun)
 
 
 def add(app: Flask) -> None:
@@ -100,6 +114,7 @@ def add(app: Flask) -> None:
 
     @app.after_request
     def show(response: Response) -> Response:
-        if "timing" in g:
-            response.headers["Server-Timing"] = of_request().header()
+        timing = _of_request.get()
+        if timing is not None and timing.seconds:
+            response.headers["Server-Timing"] = timing.header()
         return response

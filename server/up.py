@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from contract.processor import cores
 from contract.settings import Settings
 from server import children
 from server.ports import check_port, free_port, is_open
@@ -75,7 +77,8 @@ def up(
                         "LINCE_HOST": settings.host,
                         "LINCE_PORT": str(settings.port),
                         "LINCE_DRAIN_SECONDS": str(_STOP_SECONDS - 1),
-                    },
+                    }
+                    | _shared_cpus(),
                 )
             )
             children.await_ready(
@@ -88,6 +91,16 @@ def up(
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, signal.SIG_IGN)
             print("\nstopping", file=sys.stderr)
+
+
+def _shared_cpus() -> dict[str, str]:
+    """The gateway's variables on CPUs that it shares with the model server, unless they are set.
+
+    Half of them are the gateway's. A second call of a process would take them from it while it
+    fills the next one: then the calls are less full, and all is slower (docs/performance.md).
+    """
+    wanted = {"LINCE_WORKERS": str(max(1, cores() // 2)), "LINCE_CALLS_AT_ONCE": "1"}
+    return {name: value for name, value in wanted.items() if name not in os.environ}
 
 
 def model_config(models: Path, names: Sequence[str]) -> str:

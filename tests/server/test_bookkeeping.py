@@ -9,13 +9,14 @@ from flask.testing import FlaskClient
 from tests.pictures import picture
 from tests.server.fake_model_server import FakeModelServer
 from tests.server.figures import Growth
+from tests.server.records import records_of
 from tests.server.test_trace_context import GOOD, SPAN, TRACE
 
 URL = "/v1/models/pets:classify"
 
 
 def access_lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
-    return [entry.fields for entry in caplog.records if entry.name == "lince.access"]
+    return [entry.fields for entry in records_of(caplog, "lince.access")]
 
 
 def test_the_trace_goes_to_the_model_server_and_back(

@@ -21,6 +21,7 @@ from tests.manifests import make_explainable
 from tests.pictures import picture
 from tests.server.fake_model_server import FakeModelServer
 from tests.server.figures import Growth
+from tests.server.records import records_of
 
 URL = "/v1/models/pets:explain"
 PNG = {"Accept": "image/png"}
@@ -110,7 +111,7 @@ def test_it_is_counted_as_other_inference(
         answer = http.post(URL, data=half_lit(), headers=PNG)
     assert (answer.headers["X-Model-Version"], answer.headers["X-Model-Track"]) == ("1", "canary")
     assert (tracked(), decoded(), explained(), received()) == (1, 1, 1, 1)
-    fields = caplog.records[-1].fields  # type: ignore[attr-defined]
+    fields = records_of(caplog, "lince.access")[-1].fields  # type: ignore[attr-defined]
     assert (fields["model"], fields["version"], fields["track"]) == ("pets", 1, "canary")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from server import logs
+from tests.server.records import records_of
 
 
 def line(record: logging.LogRecord) -> dict[str, Any]:
@@ -71,11 +72,11 @@ def test_access_lines(
 ) -> None:
     with caplog.at_level(logging.INFO):
         logs.access({"status": code}, code, share)
-    assert len(caplog.records) == lines
+    assert len(records_of(caplog, "lince.access")) == lines
 
 
 def test_a_share_of_the_access_lines(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         for _ in range(1000):
             logs.access({}, 200, 0.5)
-    assert 300 < len(caplog.records) < 700
+    assert 300 < len(records_of(caplog, "lince.access")) < 700

@@ -11,6 +11,7 @@ import pytest
 
 from server.prediction_log import Prediction, PredictionLog
 from tests.server.figures import Growth
+from tests.server.records import records_of
 
 
 def prediction(request_id: str = "r", image: bytes = b"image", top: int = 1) -> Prediction:
@@ -109,7 +110,7 @@ def test_a_full_disk_fails_no_request(caplog: pytest.LogCaptureFixture) -> None:
     log.write([prediction(), prediction()])
     log.close()
     assert failed() == 2
-    assert len(caplog.records) == 1
+    assert len(records_of(caplog, "server.prediction_log")) == 1
     assert "LINCE_PREDICTION_LOG" in caplog.text
 
 
@@ -142,7 +143,7 @@ def test_a_folder_that_can_not_be_written(tmp_path: Path, caplog: pytest.LogCapt
     log = PredictionLog(tmp_path / "file" / "log", 1.0)
     log.write([prediction()])
     log.write([prediction()])
-    assert len(caplog.records) == 1
+    assert len(records_of(caplog, "server.prediction_log")) == 1
 
 
 def test_it_complains_anew_after_it_worked(
@@ -157,7 +158,7 @@ def test_it_complains_anew_after_it_worked(
         patch.setattr(os, "write", _full)
         log.write([prediction()])
     log.close()
-    assert len(caplog.records) == 2
+    assert len(records_of(caplog, "server.prediction_log")) == 2
 
 
 def _full(_file: int, _data: bytes) -> int:

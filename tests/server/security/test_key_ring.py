@@ -10,6 +10,7 @@ import pytest
 from server.errors import KeyFileError
 from server.security.key_ring import KeyRing
 from server.security.rates import Rate
+from tests.server.records import records_of
 from tests.server.security.helpers import Clock, keys_in, made
 
 
@@ -117,7 +118,7 @@ def test_a_broken_file_keeps_the_keys_and_is_said_once(
         for _ in range(3):
             clock.now += 1
             assert name_of(ring, secret) == "shop"
-        [record] = caplog.records
+        [record] = records_of(caplog, "server.security.key_ring")
         assert record.levelname == "ERROR"
         assert str(path) in record.getMessage()
         path.unlink(missing_ok=True)
@@ -125,8 +126,8 @@ def test_a_broken_file_keeps_the_keys_and_is_said_once(
         keys_in(path, key)
         clock.now += 1
         assert (name_of(ring, secret), name_of(ring, other)) == (None, "other")
-        assert caplog.records[-1].levelname == "INFO"
-        assert "1 API keys" in caplog.records[-1].getMessage()
+        assert records_of(caplog, "server.security.key_ring")[-1].levelname == "INFO"
+        assert "1 API keys" in records_of(caplog, "server.security.key_ring")[-1].getMessage()
 
 
 def test_broken_at_the_start_is_an_error(path: Path) -> None:
