@@ -96,11 +96,16 @@ def up(
 def _shared_cpus() -> dict[str, str]:
     """The gateway's variables on CPUs that it shares with the model server, unless they are set.
 
-    Half of them are the gateway's. A second call of a process would take them from it while it
-    fills the next one: then the calls are less full, and all is slower (docs/performance.md).
+    A second call of a process would take the CPU from it while it fills the next one: then the
+    calls are less full, and all is slower (docs/performance.md).
     """
-    wanted = {"LINCE_WORKERS": str(max(1, cores() // 2)), "LINCE_CALLS_AT_ONCE": "1"}
+    wanted = {"LINCE_WORKERS": str(_half_the_cores()), "LINCE_CALLS_AT_ONCE": "1"}
     return {name: value for name, value in wanted.items() if name not in os.environ}
+
+
+def _half_the_cores() -> int:
+    """What the gateway and the model server have each."""
+    return max(1, cores() // 2)
 
 
 def model_config(models: Path, names: Sequence[str]) -> str:
@@ -121,6 +126,7 @@ def _model_server(program: str, config: Path, port: int) -> list[str]:
         # Only a version with a batching_params.pbtxt, which lince tune writes, is batched.
         "--enable_batching",
         "--enable_per_model_batching_parameters",
+        f"--tensorflow_intra_op_parallelism={_half_the_cores()}",
         # A version that can't be loaded is to be heard of now, not after five minutes of retries.
         "--max_num_load_retries=0",
     ]
