@@ -2,10 +2,8 @@
 # Both do all the set-up (scripts/setup says how); nothing here needs root.
 VENV := $(or $(LINCE_VENV),.venv)
 BIN := $(VENV)/bin
-# Tests that start real processes or fit models; "make check" leaves them out.
 PYTEST := $(BIN)/python -m pytest
 IN_PARALLEL := --numprocesses 2 --dist loadfile
-UNIT_TESTS := $(PYTEST) -q $(IN_PARALLEL) -m "not slow and not integration"
 
 .PHONY: help run test test-all conformance bench bench-quick verify-deploy check lint format setup dev clean
 
@@ -18,7 +16,7 @@ help:
 	@echo "make bench-quick  the served system beside what the machine allows, in minutes"
 	@echo "make verify-deploy  all that deploys Lince, without a cluster and an engine"
 	@echo "make lint      format, lint, types, import rules"
-	@echo "make check     the quick gate: format, lint, types, import rules, unit tests"
+	@echo "make check     the quick gate: format, lint, types, import rules, quick unit tests"
 	@echo "make format    put the code into shape"
 	@echo "make clean     remove environments and caches; models/ and runs/ stay"
 
@@ -32,7 +30,7 @@ run: setup
 	@exec $(BIN)/lince run
 
 test: dev
-	$(UNIT_TESTS)
+	$(PYTEST) -q $(IN_PARALLEL) -m "not slow and not integration"
 	$(PYTEST) -q $(IN_PARALLEL) -m "integration and not slow"
 
 test-all: dev
@@ -63,7 +61,7 @@ verify-deploy: dev
 	$(BIN)/python scripts/verify-deploy
 
 check: lint
-	$(UNIT_TESTS)
+	$(PYTEST) -q $(IN_PARALLEL) -m "not slow and not integration and not heavy"
 
 lint: dev
 	$(BIN)/ruff format --check .

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import random
 import socket
+from contextlib import suppress
 
 from server.errors import StartError
 
+_NOBODYS = range(20_000, 32_768)
 
-def free_port(wanted: int) -> int:
-    """Returns the wanted port of 127.0.0.1 if it is free, else any that is."""
-    try:
-        return _bind("127.0.0.1", wanted)
-    except OSError:
-        return _bind("127.0.0.1", 0)
+
+def free_port(*wanted: int) -> int:
+    """Returns the wanted port of 127.0.0.1 if it is free, else any that is.
+
+    One that the system would not give to somebody else before a server listens there: connections
+    get theirs from 32768 on (Linux) or from 49152 on.
+
+    Raises:
+        OSError: none is free.
+    """
+    chance = random.SystemRandom()  # no two processes are to find the same one
+    for port in (*wanted, *(chance.choice(_NOBODYS) for _ in range(1000))):
+        with suppress(OSError):
+            return _bind("127.0.0.1", port)
+    raise OSError("no port of 127.0.0.1 is free")
 
 
 def check_port(host: str, port: int, variables: str = "LINCE_HOST, LINCE_PORT") -> None:

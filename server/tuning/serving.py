@@ -60,7 +60,7 @@ def serving(
         TuneError: the model is not an image classifier.
     """
     with tempfile.TemporaryDirectory(prefix="lince-tune-") as text:
-        scratch, port = Path(text), free_port(0)
+        scratch, port = Path(text), free_port()
         names = {None: _OFF} | {each: f"c{n}" for n, each in enumerate(candidates)}
         for candidate, name in names.items():
             _link(version, scratch / name / version.name)

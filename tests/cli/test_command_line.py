@@ -12,6 +12,8 @@ from PIL import Image
 import lince
 from tests.pictures import picture
 
+pytestmark = pytest.mark.heavy
+
 VERBS = sorted(lince.cli.commands)
 
 

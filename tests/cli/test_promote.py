@@ -17,6 +17,8 @@ from contract.wire import serving_pb2 as pb
 from export.rollout.errors import RolloutError
 from tests.export.rollout.polling import CONFIG, MODEL, PollingServer, manifest, polling_servers
 
+pytestmark = pytest.mark.heavy
+
 QUICK = ("--settle", "0", "--wait", "20")
 
 

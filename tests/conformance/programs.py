@@ -14,8 +14,9 @@ from pathlib import Path
 
 import grpc
 
+from server.ports import free_port
 from tests.conformance.api import Api, channel_to
-from tests.integration.processes import Running, environment, free_port, started, wait_until
+from tests.integration.processes import Running, environment, started, wait_until
 
 HINT = "python -m tests.conformance.models FOLDER writes the models and says how to start a server"
 

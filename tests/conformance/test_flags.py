@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import pytest
 
+from server.ports import free_port
 from tests.conformance import models
 from tests.conformance.cases import Text, contains, matches
 from tests.conformance.disk import Disk
 from tests.conformance.programs import Program
-from tests.integration.processes import free_port
 
 pytestmark = pytest.mark.integration
 

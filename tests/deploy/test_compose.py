@@ -16,6 +16,8 @@ from server.model_server.flags import IGNORED, Options
 from server.up import model_config
 from tests.programs import require
 
+pytestmark = pytest.mark.heavy
+
 Document = dict[str, Any]
 PROFILES = ("embedded", "monitoring", "train")
 # Since this version a dependency may be one that isn't there.

@@ -15,10 +15,11 @@ import httpx
 import pytest
 from PIL import Image
 
+from server.ports import free_port
 from tests.certificates import identity
 from tests.deploy import pods
 from tests.deploy.pods import Document
-from tests.integration.processes import LINCE, free_port, started, wait_until
+from tests.integration.processes import LINCE, started, wait_until
 
 pytestmark = pytest.mark.integration
 

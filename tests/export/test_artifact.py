@@ -26,7 +26,7 @@ from export.errors import ModelNameError
 from tests.export.conftest import Exported
 from tests.export.helpers import KERAS_AND_NUMPY, file_of, photographs, run_session
 
-pytestmark = pytest.mark.filterwarnings(KERAS_AND_NUMPY)
+pytestmark = [pytest.mark.heavy, pytest.mark.filterwarnings(KERAS_AND_NUMPY)]
 
 
 def pictures(exported: Exported, count: int) -> np.ndarray:

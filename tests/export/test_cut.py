@@ -15,7 +15,7 @@ from training.networks.build import build
 from training.recipes import find
 from training.recipes.recipe import without_weights
 
-pytestmark = pytest.mark.filterwarnings(KERAS_AND_NUMPY)
+pytestmark = [pytest.mark.heavy, pytest.mark.filterwarnings(KERAS_AND_NUMPY)]
 
 INPUT = (12, 12, 3)
 

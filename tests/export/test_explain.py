@@ -23,7 +23,7 @@ from tests.export.helpers import KERAS_AND_NUMPY, run_session
 from training.networks.build import build
 from training.recipes import find
 
-pytestmark = pytest.mark.filterwarnings(KERAS_AND_NUMPY)
+pytestmark = [pytest.mark.heavy, pytest.mark.filterwarnings(KERAS_AND_NUMPY)]
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from tests.export.conftest import Exported
 from tests.export.helpers import KERAS_AND_NUMPY, file_of, photographs, run_session
 
 pytestmark = [
+    pytest.mark.heavy,
     pytest.mark.filterwarnings(KERAS_AND_NUMPY),
     pytest.mark.filterwarnings("ignore:.*deprecat.*:DeprecationWarning"),  # of run_session
 ]

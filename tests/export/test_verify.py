@@ -18,7 +18,7 @@ from export.verify import verify
 from tests.export.conftest import Exported
 from tests.export.helpers import KERAS_AND_NUMPY
 
-pytestmark = pytest.mark.filterwarnings(KERAS_AND_NUMPY)
+pytestmark = [pytest.mark.heavy, pytest.mark.filterwarnings(KERAS_AND_NUMPY)]
 
 
 @pytest.fixture

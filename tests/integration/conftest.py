@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from contract.run_folder import RunFolder
-from tests.integration.processes import programs, run
+from tests.integration.processes import programs, run_all
 
 
 @pytest.fixture(autouse=True, params=programs(), ids=lambda program: Path(program).name)
@@ -22,9 +22,9 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "LINCE_RUNS_DIR": str(folder / "runs"),
         "LINCE_CACHE_DIR": str(folder / "cache"),
     }
-    for arguments in (("train", "digits-cnn", "--epochs", "3"), ("export", "digits-cnn")):
-        done = run(*arguments, **variables)
-        assert done.returncode == 0, done.stderr
+    commands = (("train", "digits-cnn", "--epochs", "3"), ("export", "digits-cnn"))
+    done = run_all(commands, **variables)
+    assert done.returncode == 0, done.stderr
     return folder
 
 

@@ -25,12 +25,12 @@ from PIL import Image
 
 from monitoring.api import Prometheus
 from monitoring.queries import FOLDER, RULES
+from server.ports import free_port
 from tests.integration.processes import (
     LINCE,
     Running,
     answers,
     children,
-    free_port,
     gateway,
     program_under_test,
     started,

@@ -1,10 +1,10 @@
 """Real processes on free loopback ports, ended with the test."""
 
+import json
 import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +18,14 @@ from typing import Any
 
 import httpx
 
+from server.ports import free_port
+
+# Who starts the tests in the background may have them, and so us, ignore Ctrl-C. Not as Popen's
+# preexec_fn: that forks, which gRPC, in the tests' own process, does not always survive.
+_HEEDING_CTRL_C = (
+    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL);"
+    " os.execvp(sys.argv[1], sys.argv[1:])"
+)
 LINCE = (sys.executable, "-m", "lince")
 #: Long enough for a busy machine; what waits returns as soon as it can.
 PATIENCE = 120.0
@@ -36,12 +44,6 @@ class Running:
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
         return self.process.wait(PATIENCE)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def wait_until(condition: Callable[[], Any], what: str, running: Running | None = None) -> Any:
@@ -82,22 +84,33 @@ def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def _heed_ctrl_c() -> None:
-    """Who starts the tests in the background may have them, and so us, ignore it."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+def run_all(
+    commands: Iterable[Sequence[str]], **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Runs several commands of `lince` in one process, so that TensorFlow is loaded once."""
+    script = (
+        "import json, sys, lince\n"
+        "for words in json.loads(sys.argv[1]): lince.cli(words, standalone_mode=False)"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", script, json.dumps([list(words) for words in commands])],
+        env=environment(**variables),
+        capture_output=True,
+        text=True,
+    )
 
 
 @contextmanager
 def started(command: Sequence[str], log: Path, **variables: str) -> Iterator[Running]:
     with log.open("wb") as file:
         process = subprocess.Popen(
-            command,
+            [sys.executable, "-I", "-S", "-c", _HEEDING_CTRL_C, *command],
             env=environment(**variables),
             stdout=file,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
-            preexec_fn=_heed_ctrl_c,
         )
+    process.args = list(command)  # what is shown of it
     running = Running(process, log)
     try:
         yield running

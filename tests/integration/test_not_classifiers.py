@@ -12,7 +12,8 @@ from contract.run_folder import RunFolder
 from contract.wire import serving_pb2 as pb
 from contract.wire.stubs import CHANNEL_OPTIONS, model_server_stubs
 from contract.wire.tensors import to_array, to_tensor
-from tests.integration.processes import free_port, gateway, get, model_server, post, run
+from server.ports import free_port
+from tests.integration.processes import gateway, get, model_server, post, run_all
 
 pytestmark = pytest.mark.integration
 NAMES = ("single-neuron", "tema3-block", "tema3-conv")
@@ -22,10 +23,9 @@ NAMES = ("single-neuron", "tema3-block", "tema3-conv")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("made")
     variables = {f"LINCE_{name.upper()}_DIR": str(folder / name) for name in ("models", "runs")}
-    for name in NAMES:
-        for arguments in (("train", name), ("export", name)):
-            done = run(*arguments, LINCE_CACHE_DIR=str(folder / "cache"), **variables)
-            assert done.returncode == 0, done.stderr
+    commands = [(verb, name) for name in NAMES for verb in ("train", "export")]
+    done = run_all(commands, LINCE_CACHE_DIR=str(folder / "cache"), **variables)
+    assert done.returncode == 0, done.stderr
     return folder
 
 

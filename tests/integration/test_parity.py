@@ -11,7 +11,7 @@ from sklearn.datasets import load_sample_images
 
 from client import Client
 from contract.run_folder import RunFolder
-from tests.integration.processes import run, system
+from tests.integration.processes import run_all, system
 
 pytestmark = pytest.mark.integration
 TOLERANCE = 1e-5
@@ -136,9 +136,8 @@ def check_photographs(
         "LINCE_CACHE_DIR": str(scratch / "cache"),
     }
     train = ("train", recipe, "--data", str(folder), "--epochs", "1", *options)
-    for arguments in (train, ("export", recipe)):
-        done = run(*arguments, **variables)
-        assert done.returncode == 0, done.stderr
+    done = run_all((train, ("export", recipe)), **variables)
+    assert done.returncode == 0, done.stderr
     trained = RunFolder(next((scratch / "runs" / recipe).iterdir()))
     files = trained.test_files()
     assert files

@@ -6,7 +6,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.integration.processes import answers, free_port, gateway, get, post, started, wait_until
+from server.ports import free_port
+from tests.integration.processes import answers, gateway, get, post, started, wait_until
 from tests.manifests import make_manifest
 from tests.pictures import picture
 from tests.programs import require

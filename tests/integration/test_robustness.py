@@ -15,9 +15,9 @@ import grpc
 import httpx
 import pytest
 
+from server.ports import free_port
 from tests.integration.processes import (
     Running,
-    free_port,
     gateway,
     get,
     model_server,

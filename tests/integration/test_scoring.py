@@ -18,6 +18,7 @@ from client.scoring.contents import InMemory, LocalFile
 from client.scoring.decoding import Decoders
 from client.scoring.transport import Failed
 from contract.pixels import PixelSpec
+from server.ports import free_port
 from tests.client.scoring.fake_gateway import FakeGateway, serving
 from tests.integration.processes import (
     LINCE,
@@ -25,7 +26,6 @@ from tests.integration.processes import (
     answers,
     children,
     environment,
-    free_port,
     run,
     started,
     wait_until,

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from contract.run_folder import RunFolder
+from server.ports import free_port
 from tests.integration.processes import (
     LINCE,
     Running,
     children,
-    free_port,
     run,
     started,
     wait_until,

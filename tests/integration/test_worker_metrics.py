@@ -16,7 +16,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from contract.distribution import measure
 from contract.manifest import ReferenceDistribution
-from tests.integration.processes import children, free_port, gateway, get, post, wait_until
+from server.ports import free_port
+from tests.integration.processes import children, gateway, get, post, wait_until
 from tests.manifests import make_manifest
 from tests.pictures import picture
 from tests.server.fake_model_server import FakeModelServer, running

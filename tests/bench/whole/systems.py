@@ -12,9 +12,10 @@ from typing import Any
 
 import httpx
 
+from server.ports import free_port
 from tests.bench.whole import usage
 from tests.bench.whole.load import Load, load
-from tests.integration.processes import free_port, started, wait_until
+from tests.integration.processes import started, wait_until
 
 _TIMING = re.compile(r"(\w+);dur=([\d.]+)")
 

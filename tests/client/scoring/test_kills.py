@@ -13,6 +13,8 @@ from client.scoring.errors import OutputError
 from client.scoring.journal import read_summary
 from tests.client.scoring.fake_transport import FakeTransport, job
 
+pytestmark = pytest.mark.heavy
+
 _CALLS = {"open", "os.mkdir", "os.remove", "os.rename", "os.rmdir"}
 
 

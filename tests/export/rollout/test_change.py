@@ -15,6 +15,8 @@ from export.rollout.errors import ConfigFileError, NotLiveError, RolloutError, W
 from export.rollout.plan import Serving
 from tests.export.rollout.polling import CONFIG, MODEL, PollingServer, manifest, polling_servers
 
+pytestmark = pytest.mark.heavy
+
 Servers = list[PollingServer]
 
 

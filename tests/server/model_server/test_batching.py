@@ -19,6 +19,8 @@ from server.model_server.servable import Servable, SessionSettings, load
 from tests.server.model_server import zoo
 from tests.server.model_server.helpers import request_for, until
 
+pytestmark = pytest.mark.heavy
+
 WAIT_MICROS = 100_000
 """Long enough for threads that start together to meet."""
 

@@ -17,6 +17,8 @@ from tensorflow_serving.apis import (
 
 from tests.server.model_server.helpers import PATIENCE, Api, ones, refusal, request_for
 
+pytestmark = pytest.mark.heavy
+
 INVALID, PRECONDITION, NOT_FOUND = "INVALID_ARGUMENT", "FAILED_PRECONDITION", "NOT_FOUND"
 
 

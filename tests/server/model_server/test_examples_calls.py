@@ -35,6 +35,8 @@ from tests.server.model_server.half_plus_two import (
 )
 from tests.server.model_server.helpers import Served, refusal, until
 
+pytestmark = pytest.mark.heavy
+
 INVALID, NOT_FOUND = "INVALID_ARGUMENT", "NOT_FOUND"
 EMPTY = "Input is empty."
 NO_VERSION = "Servable not found for request: "

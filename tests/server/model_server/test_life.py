@@ -24,6 +24,8 @@ from tests.server.model_server.helpers import (
     write_warmup,
 )
 
+pytestmark = pytest.mark.heavy
+
 Publish = Callable[..., Path]
 
 

@@ -13,6 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from server.model_server.manager import Manager, Retries
 from server.model_server.service import build
+from server.ports import free_port
 from tests.server.model_server.helpers import (
     PATIENCE,
     Api,
@@ -25,12 +26,6 @@ from tests.server.model_server.helpers import (
 from tests.server.model_server.process import CODE, started
 
 pytestmark = pytest.mark.integration
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def refuses(port: int) -> bool:

@@ -27,6 +27,8 @@ from tests.server.model_server.helpers import (
     until,
 )
 
+pytestmark = pytest.mark.heavy
+
 Publish = Callable[..., Path]
 
 

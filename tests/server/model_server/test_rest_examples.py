@@ -17,6 +17,8 @@ from server.model_server.rest_json import parse
 from tests.server.model_server.half_plus_two import VERSION, regression, rows, serving
 from tests.server.model_server.helpers import Answer, Served, rest_call, rest_running
 
+pytestmark = pytest.mark.heavy
+
 Y, SCORES = "half_plus_two:regress_x_to_y", "half_plus_two:classify_x_to_y"
 
 

@@ -23,8 +23,9 @@ from server.model_server.manager import Manager, Retries
 from server.model_server.rest import Rest, refused
 from server.model_server.rest_body import BodyError, read_body
 from server.model_server.rest_http import RestServer
+from server.ports import free_port
 from tests.server.model_server.helpers import PATIENCE, rest_call, rest_running, until
-from tests.server.model_server.test_program import free_port, refuses, started
+from tests.server.model_server.test_program import refuses, started
 
 MISSING = {"error": "Servable not found for request: Latest(m)"}
 PATH = "/v1/models/m:predict"

@@ -13,6 +13,8 @@ from tests.server.model_server import zoo
 from tests.server.model_server.helpers import PATIENCE, refusal, running, settled, states, until
 from tests.server.model_server.zoo_table import Failing, Malformed, Specimen
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture(scope="session")
 def cages(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -95,7 +95,8 @@ def test_a_file_that_stays_is_read_once(
 
 def test_a_change_with_the_same_size_and_time_is_noticed(path: Path, clock: Clock) -> None:
     """What has just been written may be written once more before the file system's clock ticks."""
-    (old, first), (new, second) = made("aaa"), made("bbb")
+    # Names that no digest has letters of.
+    (old, first), (new, second) = made("shop"), made("crew")
     keys_in(path, first)
     ring = KeyRing(path, 0, clock)
     before = path.stat()
@@ -104,7 +105,7 @@ def test_a_change_with_the_same_size_and_time_is_noticed(path: Path, clock: Cloc
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert path.stat().st_size == before.st_size
     clock.now += 1
-    assert (name_of(ring, old), name_of(ring, new)) == (None, "bbb")
+    assert (name_of(ring, old), name_of(ring, new)) == (None, "crew")
 
 
 @pytest.mark.parametrize("broken", ["{", None])

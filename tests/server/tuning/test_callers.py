@@ -13,6 +13,8 @@ from server.tuning.errors import CallError
 from tests.manifests import make_manifest
 from tests.server.fake_model_server import FakeModelServer, running
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture(scope="module")
 def calling() -> Iterator[Callers]:

@@ -12,6 +12,8 @@ from training.fitting.compiling import compile_model, steps_at_once
 from training.fitting.stream import Examples
 from training.recipes import find
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.mark.parametrize(
     ("shape", "batch", "steps", "at_once"),

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from contract.run_folder import RunFolder
+from server.ports import free_port
 from training.fitting import history as histories
 
 pytestmark = pytest.mark.integration
@@ -34,14 +34,6 @@ def run_of(root: Path, process: subprocess.Popen[str]) -> tuple[RunFolder, str]:
     out, err = process.communicate(timeout=240)
     assert process.returncode == 0, err
     return RunFolder(Path(out.strip())), err
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 def losses(run: RunFolder) -> list[float]:
@@ -73,7 +65,7 @@ def test_two_devices_with_random_layers_and_batch_normalisation(
 
 
 def test_two_machines(tmp_path: Path, three_colours: Path, alone: RunFolder) -> None:
-    workers = [f"127.0.0.1:{port}" for port in free_ports(2)]
+    workers = [f"127.0.0.1:{port}" for port in (free_port(), free_port())]
     processes = []
     for number in range(2):
         task = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": number}}

@@ -7,6 +7,8 @@ import pytest
 from training.errors import RecipeError
 from training.networks.augmentation import POLICIES, layers_of
 
+pytestmark = pytest.mark.heavy
+
 PICTURE = np.zeros((1, 40, 40, 3), np.float32)
 PICTURE[:, 10:30, 4:12] = 200
 

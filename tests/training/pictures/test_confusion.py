@@ -7,6 +7,8 @@ from tests.training.pictures.seen import HOSTILE, has_colour, opened
 from training.pictures.confusion import confusion
 from training.pictures.theme import DARK, LIGHT, Theme
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK])
 @pytest.mark.parametrize("classes", [2, 6, 7, 20, 21, 100])

@@ -7,6 +7,8 @@ from tests.training.pictures.seen import has_colour, opened
 from training.pictures.filters import caption, filters, scaled
 from training.pictures.theme import DARK, LIGHT
 
+pytestmark = pytest.mark.heavy
+
 
 def test_weights_are_scaled_to_0_and_1() -> None:
     kernel = np.array([-2.0, 0.0, 2.0, 6.0]).reshape(2, 2, 1, 1)

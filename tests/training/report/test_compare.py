@@ -12,6 +12,8 @@ from training.errors import RunError
 from training.recipes.recipe import Optimizer, Recipe, Stage
 from training.report.compare import compare, table
 
+pytestmark = pytest.mark.heavy
+
 SGD = dataclasses.replace(
     made.RECIPE, stages=tuple(Stage(epochs=2, optimizer=Optimizer(name="sgd")) for _ in "12")
 )
