@@ -95,8 +95,8 @@ class Settings:
         int,
         Meta(ge=0, le=4096),
         _help(
-            "threads in which one gateway process works on large bodies and pictures, beside all"
-            " others; 0: as many as its part of the CPUs"
+            "threads in which one gateway process works on what takes long, large pictures say,"
+            " beside all others; 0: as many as its part of the CPUs"
         ),
     ] = 0
     max_waiting: Annotated[

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server import timing
-from server.answer_cache import AnswerCache, key_of
+from server.answer_cache import AnswerCache, Key, key_of
 from server.batches import Batches
 from server.catalog import Catalog, Choice, Found
 from server.deadline import Deadline
 from server.decoding import Decoder, File, Picture, Source
+from server.light import are_light_pixels
 from server.one_version import by_one_version
 from server.problems import Problem
 from server.served import ServedVersion
@@ -106,7 +107,9 @@ class Classifier:
     def _cached(
         self, version: ServedVersion, pixels: Sequence[NDArray[np.uint8]], deadline: Deadline
     ) -> Sequence[Row]:
-        keys = [key_of(version, each) for each in pixels]
+        spec = version.pixels
+        light = are_light_pixels(spec.width, spec.height, len(pixels))
+        keys = self.decoder.heavy.run_unless(light, deadline, _keys, version, pixels)
         rows = {key: row for key in keys if (row := self.cache.get(key)) is not None}
         missing = {key: each for key, each in zip(keys, pixels, strict=True) if key not in rows}
         if missing:
@@ -115,6 +118,10 @@ class Classifier:
                 rows[key] = row
                 self.cache.put(key, row)
         return [rows[key] for key in keys]
+
+
+def _keys(version: ServedVersion, pixels: Sequence[NDArray[np.uint8]]) -> list[Key]:
+    return [key_of(version, each) for each in pixels]
 
 
 def _raise_first(pictures: Sequence[Picture | Problem]) -> None:

@@ -85,7 +85,7 @@ class Coalescer:
             calls = self._calling < self._calls_at_once
             self._calling += calls
         if calls:
-            self._threads.start(self._call_for_all)
+            self._start(job)
         if not job.done.wait(max(0.0, deadline.at - time.monotonic())):
             with self._lock:
                 if job in self._waiting:
@@ -94,10 +94,24 @@ class Coalescer:
             raise passed()
         if job.alone:
             return self._threads.run(self._call, rows, deadline)
-        if job.error is not None:
-            raise job.error
+        error, job.error = job.error, None
+        try:
+            if error is not None:
+                raise error
+        finally:
+            del error  # its traceback leads here: a cycle would keep the rows in memory
         assert job.answer is not None, "what is done has an answer or an error"
         return job.answer
+
+    def _start(self, job: _Job) -> None:
+        try:
+            self._threads.start(self._call_for_all)
+        except RuntimeError:  # no thread can be started
+            with self._lock:
+                self._calling -= 1
+                if job in self._waiting:
+                    self._waiting.remove(job)
+            raise
 
     def _call_for_all(self) -> None:
         """Makes calls, for as long as somebody waits for one."""

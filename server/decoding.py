@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from contract.errors import BrokenImageError, ImageError, ImageTooLargeError, NotAnImageError
 from contract.pixels import PixelSpec, open_image, orientation, to_pixels
 from server import timing
 from server.deadline import Deadline
-from server.greenlets import Threads
+from server.heavy import Heavy
+from server.light import are_light_pixels, is_light
 from server.problems import BAD_BODY, BROKEN_IMAGE, IMAGE_TOO_LARGE, NOT_AN_IMAGE, Problem
 
 _KINDS = {
@@ -21,10 +21,6 @@ _KINDS = {
     BrokenImageError: BROKEN_IMAGE,
     ImageTooLargeError: IMAGE_TOO_LARGE,
 }
-
-#: What is so small may be worked on in the event loop's thread: some milliseconds.
-LIGHT_BYTES = 256 * 1024
-_LIGHT_PIXELS = 512 * 1024
 
 #: An image as it came: a file, pixels uint8 [H, W, C], or what is already known to be wrong.
 Source = bytes | NDArray[np.uint8] | Problem
@@ -63,11 +59,11 @@ class Decoder:
 
     Attributes:
         max_pixels: refuse larger images.
-        heavy: threads for what would keep other requests waiting.
+        heavy: for what would keep other requests waiting.
     """
 
     max_pixels: int
-    heavy: Threads
+    heavy: Heavy
 
     def decode(
         self, sources: Sequence[Source], spec: PixelSpec, deadline: Deadline
@@ -77,9 +73,12 @@ class Decoder:
         Raises:
             Problem: the deadline has passed.
         """
-        if len(sources) == 1 and _is_light(sources[0]):
-            return self._decode(sources, spec, deadline)
-        return self.heavy.run(self._decode, sources, spec, deadline)
+        light = (
+            len(sources) == 1
+            and are_light_pixels(spec.width, spec.height)
+            and (not isinstance(sources[0], bytes) or is_light(sources[0]))
+        )
+        return self.heavy.run_unless(light, deadline, self._decode, sources, spec, deadline)
 
     def _decode(
         self, sources: Sequence[Source], spec: PixelSpec, deadline: Deadline
@@ -99,25 +98,13 @@ class Decoder:
         try:
             image = open_image(source, self.max_pixels)
             mode, size = image.mode, image.size  # loading may change them
-            pixels = self._pixels(image, spec, lambda: lap("decode"))
+            pixels = to_pixels(image, spec, lambda: lap("decode"))
             lap("resize")
         except ImageError as error:
             lap("decode")
             return problem_of(error)
         file = File(image.format, mode, *size, orientation(image) != 1)
         return Picture(pixels, file)
-
-    def _pixels(
-        self, image: Image.Image, spec: PixelSpec, decoded: Callable[[], None]
-    ) -> NDArray[np.uint8]:
-        # A file of a few bytes may be a picture of many pixels.
-        if image.width * image.height <= _LIGHT_PIXELS:
-            return to_pixels(image, spec, decoded)
-        return self.heavy.run(to_pixels, image, spec, decoded)
-
-
-def _is_light(source: Source) -> bool:
-    return not isinstance(source, bytes) or len(source) <= LIGHT_BYTES
 
 
 def problem_of(error: ImageError) -> Problem:

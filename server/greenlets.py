@@ -81,7 +81,10 @@ class Signal:
         if not self._given:
             timer = None
             if seconds is not None:
-                timer = self._request.loop.call_later(seconds, self._go_on)
+                # In no context: asyncio keeps cancelled timers, and with the request's own they
+                # would keep its body.
+                nothing = contextvars.Context()
+                timer = self._request.loop.call_later(seconds, self._go_on, context=nothing)
             self._waits = True
             parent = self._request.parent
             assert parent is not None, "a request is begun by its loop's thread"
@@ -146,22 +149,40 @@ class Threads:
         In a request's greenlet, other requests go on meanwhile. Elsewhere there is nobody to wait
         for the thread, and it does the work itself.
         """
+        return self._run(None, lambda: function(*args, **more))
+
+    def run_within(self, seconds: float, function: Callable[[], Result]) -> Result:
+        """The same, but in a request's greenlet it waits only so long.
+
+        Raises:
+            TimeoutError: the time is over; a function that has not begun by then never does.
+        """
+        return self._run(seconds, function)
+
+    def _run(self, seconds: float | None, function: Callable[[], Result]) -> Result:
         if not isinstance(getcurrent(), _Request):
-            return function(*args, **more)
+            return function()
         done = Signal()
         context = contextvars.copy_context()
         outcome: list[Any] = []
 
         def work() -> None:
             try:
-                outcome[:] = context.run(function, *args, **more), None
+                outcome[:] = context.run(function), None
             except BaseException as error:
                 outcome[:] = None, error
             done.give()
 
-        self._pool.submit(work)
-        done.wait()
+        begun = self._pool.submit(work)
+        if not done.wait(seconds):
+            begun.cancel()
+            raise TimeoutError
         result, error = outcome
-        if error is not None:
-            raise error
-        return result  # type: ignore[no-any-return]
+        # An error's traceback leads here: a cycle would keep all of the request in memory.
+        outcome.clear()
+        try:
+            if error is not None:
+                raise error
+            return result  # type: ignore[no-any-return]
+        finally:
+            del error

@@ -9,10 +9,10 @@ import numpy as np
 from flask import Flask, Response, g, request
 
 from server import explain as explanations
-from server import metrics, timing
+from server import light, metrics, timing
 from server.catalog import Choice, Found
-from server.classify import Classified
-from server.decoding import LIGHT_BYTES, Source
+from server.classify import Classified, Row
+from server.decoding import Source
 from server.explain import Explained
 from server.problems import Problem
 from server.services import Services
@@ -20,6 +20,8 @@ from server.services import Services
 #: The header by which a caller keeps its requests on one track of a canary.
 CANARY_KEY = "X-Canary-Key"
 _MOST_KEY = 256
+# Of bodies, what takes long to read.
+_FORMS = ("multipart/form-data", "application/json")
 
 Args = ParamSpec("Args")
 Read = TypeVar("Read")
@@ -34,10 +36,31 @@ def reading(
     Raises:
         Problem: as it says.
     """
-    with timing.stage("read"):
-        if (request.content_length or 0) <= LIGHT_BYTES:
+
+    def staged() -> Read:
+        with timing.stage("read"):
             return read(*args, **more)
-        return services.heavy.run(read, *args, **more)
+
+    most = light.FORM_BYTES if request.mimetype in _FORMS else light.FILE_BYTES
+    is_light = (request.content_length or 0) <= most
+    return services.heavy.run_unless(is_light, g.deadline, staged)
+
+
+def encoding(
+    services: Services,
+    rows: Sequence[Row | Problem],
+    encode: Callable[Args, Response],
+    *args: Args.args,
+    **more: Args.kwargs,
+) -> Response:
+    """Returns the response that `encode` makes of the rows of an answer."""
+
+    def staged() -> Response:
+        with timing.stage("encode"):
+            return encode(*args, **more)
+
+    numbers = sum(len(row) for row in rows if not isinstance(row, Problem))
+    return services.heavy.run_unless(numbers <= light.NUMBERS, g.deadline, staged)
 
 
 def choice(name: str, number: int | None = None, label: str | None = None) -> Choice:
@@ -62,7 +85,7 @@ def classify(
 
     classified = _answered(services, images, wanted, ask)
     _count(classified)
-    services.observer.saw(images, classified, g.request_id)
+    services.observer.saw(images, classified, g.request_id, g.deadline)
     return classified
 
 

@@ -15,6 +15,7 @@ from server.catalog import Catalog
 from server.classify import Classifier
 from server.decoding import Decoder
 from server.greenlets import Threads
+from server.heavy import Heavy
 from server.observer import Observer, make_observer
 from server.security.answer_headers import AnswerHeaders
 from server.security.guard import Guard, make_guard
@@ -25,7 +26,7 @@ class Services:
     """The parts of one gateway process; made after the fork, since a gRPC channel is among them.
 
     Attributes:
-        heavy: threads for what takes long, as many as may keep a CPU busy.
+        heavy: threads for what takes long, as many as there are CPUs for.
         stopping: whether the process is about to end, and so not ready any more.
         guard: who may call, and how often.
         observer: what is looked at when images were answered.
@@ -37,7 +38,7 @@ class Services:
     catalog: Catalog
     decoder: Decoder
     classifier: Classifier
-    heavy: Threads
+    heavy: Heavy
     stopping: Callable[[], bool]
     guard: Guard
     answer_headers: AnswerHeaders
@@ -56,7 +57,7 @@ def make_services(
     # Whatever is in hand may wait for a call.
     calling = Threads(settings.threads, "call")
     # Its part of the CPUs, unless the settings say how many.
-    heavy = Threads(settings.working or max(1, cores() // settings.workers), "heavy")
+    heavy = Heavy(settings.working or max(1, cores() // settings.workers))
     backend = Backend(settings, calling)
     catalog = Catalog(settings.models, backend, [parse(text) for text in settings.canary])
     decoder = Decoder(settings.max_image_pixels, heavy)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask, Response, g, request
 
-from server import bodies, inference, parameters, timing
+from server import bodies, inference, parameters
 from server.answers import classification, json_response
 from server.paths import on_models
 from server.problems import Problem
@@ -21,5 +21,8 @@ def add(app: Flask, services: Services) -> None:
         classified = inference.classify(services, asked.images, wanted)
         if len(classified.results) == 1 and isinstance(classified.results[0], Problem):
             raise classified.results[0]
-        with timing.stage("encode"):
+
+        def encode() -> Response:
             return json_response(classification(classified, options, g.request_id))
+
+        return inference.encoding(services, classified.results, encode)

@@ -33,6 +33,7 @@ def add(app: Flask, services: Services) -> None:
             raise explained.results[0]
         # To draw takes tens of milliseconds.
         return services.heavy.run(
+            g.deadline,
             _response,
             asked.images,
             explained,

@@ -7,12 +7,13 @@ from importlib.metadata import PackageNotFoundError, version
 from flask import Flask, Response, g, request
 
 from contract.wire import serving_pb2 as pb
-from server import bodies, inference, readiness, timing, v2_answer, v2_request
+from server import bodies, inference, readiness, v2_answer, v2_request
 from server.answers import json_response
 from server.catalog import Choice
 from server.paths import NUMBER
 from server.problems import UNAVAILABLE, Problem, VersionGoneError
 from server.services import Services
+from server.v2_request import Inference
 
 
 def add(app: Flask, services: Services) -> None:
@@ -23,13 +24,16 @@ def add(app: Flask, services: Services) -> None:
     def infer(name: str, number: int | None = None) -> Response:
         wanted = inference.choice(name, number)
         ports = services.catalog.find(wanted, g.deadline).version.classifier
-        length, body = request.headers.get(v2_request.LENGTH_HEADER), bodies.content(request)
-        asked = inference.reading(
-            services, v2_request.read, body, length, ports.input, ports.pixels, limits
-        )
+
+        def read() -> Inference:
+            length, body = request.headers.get(v2_request.LENGTH_HEADER), bodies.content(request)
+            return v2_request.read(body, length, ports.input, ports.pixels, limits)
+
+        asked = inference.reading(services, read)
         classified = inference.classify(services, asked.images, wanted, all_or_nothing=True)
-        with timing.stage("encode"):
-            return v2_answer.inferred(classified, asked)
+        return inference.encoding(
+            services, classified.results, v2_answer.inferred, classified, asked
+        )
 
     for path in _paths("/infer"):
         app.add_url_rule(path, "v2_infer", infer, methods=["POST"])

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from flask import Flask, Response, g, request
 
-from server import bodies, inference, timing, v1_predict
+from server import bodies, inference, v1_predict
 from server.answers import json_response
 from server.paths import on_models
 from server.services import Services
+from server.v1_predict import Instances
 
 
 def add(app: Flask, services: Services) -> None:
@@ -17,9 +18,16 @@ def add(app: Flask, services: Services) -> None:
     def predict(name: str, number: int | None = None, label: str | None = None) -> Response:
         wanted = inference.choice(name, number, label)
         spec = services.catalog.find(wanted, g.deadline).version.pixels
-        # As JSON whatever the Content-Type says, as TensorFlow Serving takes it.
-        body, limits = bodies.content(request), (settings.max_images, settings.max_image_pixels)
-        instances = inference.reading(services, v1_predict.read, body, spec, *limits)
+
+        def read() -> Instances:
+            # As JSON whatever the Content-Type says, as TensorFlow Serving takes it.
+            body = bodies.content(request)
+            return v1_predict.read(body, spec, settings.max_images, settings.max_image_pixels)
+
+        instances = inference.reading(services, read)
         classified = inference.classify(services, instances.images, wanted, all_or_nothing=True)
-        with timing.stage("encode"):
+
+        def encode() -> Response:
             return json_response(v1_predict.answer(instances, classified.results))
+
+        return inference.encoding(services, classified.results, encode)

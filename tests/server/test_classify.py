@@ -207,7 +207,8 @@ def test_the_answer_has_the_request_id_and_the_times(http: FlaskClient) -> None:
 def test_times_of_a_failure(http: FlaskClient) -> None:
     answer = http.post(URL, data=b"no image")
     assert re.match(
-        r"read;dur=[0-9.]+, decode;dur=[0-9.]+, total;dur=", answer.headers["Server-Timing"]
+        r"read;dur=[0-9.]+, queue;dur=[0-9.]+, decode;dur=[0-9.]+, total;dur=",
+        answer.headers["Server-Timing"],
     )
 
 

@@ -10,15 +10,16 @@ from contract import manifest as manifests
 from contract.settings import Settings
 from server.catalog import Found
 from server.classify import Classified
+from server.deadline import Deadline
 from server.decoding import File
-from server.greenlets import Threads
+from server.heavy import Heavy
 from server.observer import make_observer
 from server.problems import NOT_AN_IMAGE, Problem
 from server.served import described
 from tests.manifests import make_manifest
 from tests.server.figures import figure
 
-HEAVY = Threads(1, "heavy")
+HEAVY = Heavy(1)
 
 
 def classified(model: str) -> Classified:
@@ -35,7 +36,12 @@ def classified(model: str) -> Classified:
 def test_files_that_were_answered_are_logged(tmp_path: Path) -> None:
     path = tmp_path / "log"
     observer = make_observer(Settings(prediction_log=path), HEAVY)
-    observer.saw([b"file", b"text", np.zeros((8, 8, 3), np.uint8)], classified("pets"), "r-1")
+    observer.saw(
+        [b"file", b"text", np.zeros((8, 8, 3), np.uint8)],
+        classified("pets"),
+        "r-1",
+        Deadline.after(60),
+    )
     (line,) = [json.loads(text) for text in path.read_text().splitlines()]
     assert (line["request_id"], line["model"], line["version"]) == ("r-1", "pets", "2")
     assert (line["label"], line["format"], line["bytes"]) == ("owl", "PNG", 4)
@@ -47,12 +53,14 @@ def test_files_that_were_answered_are_logged(tmp_path: Path) -> None:
 def test_who_is_not_in_the_sample_is_not_logged(tmp_path: Path) -> None:
     path = tmp_path / "log"
     observer = make_observer(Settings(prediction_log=path, prediction_log_share=0.0), HEAVY)
-    observer.saw([b"1", b"2", b"3"], classified("pets"), "r-1")
+    observer.saw([b"1", b"2", b"3"], classified("pets"), "r-1", Deadline.after(60))
     assert not path.exists()
 
 
 def test_without_a_reference_nothing_is_compared() -> None:
-    make_observer(Settings(), HEAVY).saw([b"1", b"2", b"3"], classified("o-none"), "r-1")
+    make_observer(Settings(), HEAVY).saw(
+        [b"1", b"2", b"3"], classified("o-none"), "r-1", Deadline.after(60)
+    )
     assert figure("lince_drift_images", model="o-none", version="2") is None
 
 
