@@ -1,4 +1,7 @@
-"""One workload: each system alone first, then all of them in turn, round by round."""
+"""One workload: each system alone first, then all of them in turn, round by round.
+
+While one has its turn, the processes of the others are stopped.
+"""
 
 import sys
 from collections.abc import Sequence
@@ -19,6 +22,7 @@ from tests.bench.whole.systems import Running, System, Usage, all_cores, running
 TOLERANCE = 1e-4
 _LOADED_CLIENTS = 32
 _WARM_SECONDS = 2
+_AWAKE_SECONDS = 1
 _STAGE_REQUESTS = 200
 
 
@@ -138,7 +142,9 @@ def _in_turn(plan: Plan, machine: Limit, scratch: Path) -> list[Sample]:
             for system, _ in plan.systems
         ]
         for one in there:
+            stack.callback(one.wake)  # or it would not end
             one.load(_LOADED_CLIENTS, seconds=_WARM_SECONDS)
+            one.pause()
         for number in range(plan.rounds):
             allowed = machine.rate(plan.seconds)
             samples.append(
@@ -155,7 +161,10 @@ def _in_turn(plan: Plan, machine: Limit, scratch: Path) -> list[Sample]:
             order = [*there[first:], *there[:first]]
             for clients in plan.clients:
                 for one in order:
+                    one.go_on()
+                    one.load(clients, seconds=_AWAKE_SECONDS)
                     used = one.load(clients, seconds=plan.seconds)
+                    one.pause()
                     samples.append(sample(one.system.name, clients, number, used))
             _say(f"{plan.name}: round {number + 1} of {plan.rounds}")
     return samples

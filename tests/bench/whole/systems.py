@@ -78,6 +78,23 @@ class Running:
         count = max(seen.answered, 1)
         return Usage(seen, {role: (after[role] - before[role]) * 1000 / count for role in before})
 
+    def pause(self) -> None:
+        """Stops its processes until `go_on`: even idle ones look around many times a second."""
+        self._signal(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def go_on(self) -> None:
+        """Has it go on, and waits until it answers: some take a second to find their feet."""
+        self.wake()
+        wait_until(lambda: _is_answered(self), self.system.name)
+
+    def _signal(self, number: int) -> None:
+        for pid in self._processes():
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
     def memory(self) -> dict[str, list[float]]:
         """PSS of each process in MB, by role."""
         return usage.memory(self._processes())
