@@ -106,7 +106,10 @@ def converted_to(image: Image.Image, mode: str) -> Image.Image:
 RECIPES = [
     ("flowers-cnn", TOLERANCE, ()),
     ("cats-vs-dogs-tema3", TOLERANCE, ()),
-    ("mobilenet-v2-transfer", 1e-4, ("--weights", "none", "--alpha", "0.35")),
+    pytest.param(
+        *("mobilenet-v2-transfer", 1e-4, ("--weights", "none", "--alpha", "0.35")),
+        marks=pytest.mark.slow,
+    ),
 ]
 
 

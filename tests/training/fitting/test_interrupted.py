@@ -212,10 +212,11 @@ def test_resumed_it_ends_as_if_nothing_had_been(
     ("epoch", "stages", "share"),
     [
         (4, [1, 1, 2], 0.1),
-        pytest.param(3, [1, 1], 0.1, marks=pytest.mark.slow),
-        pytest.param(3, [1, 1], 0.0, marks=pytest.mark.slow),
+        (3, [1, 1], 0.1),
+        (3, [1, 1], 0.0),
     ],
 )
+@pytest.mark.slow
 def test_resumed_in_the_second_stage(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

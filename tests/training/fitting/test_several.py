@@ -64,6 +64,7 @@ def test_two_devices_with_random_layers_and_batch_normalisation(
     assert not run.backup.exists()
 
 
+@pytest.mark.slow
 def test_two_machines(tmp_path: Path, three_colours: Path, alone: RunFolder) -> None:
     workers = [f"127.0.0.1:{port}" for port in (free_port(), free_port())]
     processes = []
