@@ -149,17 +149,14 @@ class Threads:
         In a request's greenlet, other requests go on meanwhile. Elsewhere there is nobody to wait
         for the thread, and it does the work itself.
         """
-        return self._run(None, lambda: function(*args, **more))
+        return self.run_within(None, lambda: function(*args, **more))
 
-    def run_within(self, seconds: float, function: Callable[[], Result]) -> Result:
-        """The same, but in a request's greenlet it waits only so long.
+    def run_within(self, seconds: float | None, function: Callable[[], Result]) -> Result:
+        """The same, but in a request's greenlet it waits only so long, None for ever.
 
         Raises:
             TimeoutError: the time is over; a function that has not begun by then never does.
         """
-        return self._run(seconds, function)
-
-    def _run(self, seconds: float | None, function: Callable[[], Result]) -> Result:
         if not isinstance(getcurrent(), _Request):
             return function()
         done = Signal()

@@ -32,7 +32,7 @@ _CHUNKS = frozenset(
 
 
 def is_light(file: bytes) -> bool:
-    """Tells whether a file is decoded quickly, or is no picture that could be."""
+    """Tells whether a file is a picture of the plainest form, which is decoded quickly."""
     if len(file) > FILE_BYTES:
         return False
     try:

@@ -1,26 +1,17 @@
 """Heavy work: done by other threads, counted while it waits, and not begun for who has left."""
 
-import asyncio
 import gc
 import threading
 import time
 import weakref
-from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 from server.deadline import Deadline
-from server.greenlets import begin, sleep
+from server.greenlets import sleep
 from server.heavy import Heavy
 from server.problems import Problem
 from tests.server.figures import figure
-
-
-def together(*functions: Callable[[], Any]) -> list[Any]:
-    async def scenario() -> list[Any]:
-        return await asyncio.gather(*map(begin, functions), return_exceptions=True)
-
-    return asyncio.run(scenario())
+from tests.server.test_greenlets import together
 
 
 def test_who_has_left_gets_nothing_done() -> None:
