@@ -3,6 +3,8 @@
 VENV := $(or $(LINCE_VENV),.venv)
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
+# The tests start hundreds of processes, each of which would compile Lince anew.
+unexport PYTHONDONTWRITEBYTECODE
 IN_PARALLEL := --numprocesses 2 --dist loadfile
 
 .PHONY: help run test test-all conformance bench bench-quick verify-deploy check lint format setup dev clean

@@ -6,12 +6,14 @@ import binascii
 import io
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import msgspec
 from flask import Request
 from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.utils import cached_property
 
+from server.arrival import KEY
 from server.problems import (
     BAD_BODY,
     BAD_PARAMETER,
@@ -35,7 +37,13 @@ _MOST_FIELDS = 16
 
 class InMemory(Request):
     """A request whose files stay in memory: Werkzeug would write large ones to the disk, where
-    callers' pictures have no business."""
+    callers' pictures have no business. Nor does it copy a body to count what the front counted."""
+
+    @cached_property
+    def stream(self) -> IO[bytes]:
+        if KEY in self.environ:
+            return cast(IO[bytes], self.environ["wsgi.input"])
+        return super().stream
 
     def _get_file_stream(self, *_args: Any, **_more: Any) -> IO[bytes]:
         return io.BytesIO()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import msgspec
 from flask import Flask, Response
 
@@ -11,9 +13,11 @@ from server.services import Services
 
 
 def add(app: Flask, services: Services) -> None:
-    content = msgspec.json.encode(make_document(services.settings.models))
-    document = StaticFile.of(content, "application/json")
+    @cache  # not at the start: most gateways are never asked for it
+    def document() -> StaticFile:
+        content = msgspec.json.encode(make_document(services.settings.models))
+        return StaticFile.of(content, "application/json")
 
     @app.get("/openapi.json")
     def openapi() -> Response:
-        return document.response()
+        return document().response()

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import contract
 
 FOLDER = Path(contract.__file__).parent
@@ -16,6 +18,7 @@ HEAVY = ["tensorflow", "tensorflow_serving", "keras", "flask", "httpx", "sklearn
 CODE = "import sys, importlib; importlib.import_module(sys.argv[1]); print(*sys.modules)"
 
 
+@pytest.mark.heavy
 def test_modules_are_light() -> None:
     # Two at a time: a fresh process each.
     assert "contract.wire.serving_pb2" in MODULES

@@ -26,7 +26,8 @@ FILES = ("docker-compose.yml", "docker", "k8s", "monitoring", ".dockerignore")
 
 def _texts(root: Path) -> dict[Path, str]:
     paths = [path for name in FILES for path in [root / name, *(root / name).rglob("*")]]
-    return {path: path.read_text() for path in paths if path.is_file()}
+    # Python leaves its own files beside a script that was imported.
+    return {path: path.read_text() for path in paths if path.is_file() and path.suffix != ".pyc"}
 
 
 def _flags(arguments: list[str]) -> dict[str, str]:

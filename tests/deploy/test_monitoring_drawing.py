@@ -62,6 +62,7 @@ def prometheus(asked: list[dict[str, list[str]]]) -> Iterator[Prometheus]:
         thread.join()
 
 
+@pytest.mark.heavy
 def test_every_panel_is_asked_for_and_drawn(
     prometheus: Prometheus, asked: list[dict[str, list[str]]], tmp_path: Path
 ) -> None:

@@ -48,14 +48,15 @@ class Running:
 
 def wait_until(condition: Callable[[], Any], what: str, running: Running | None = None) -> Any:
     """Waits until a condition holds and returns its value; fails if the process ends first."""
-    until = time.monotonic() + PATIENCE
+    until, pause = time.monotonic() + PATIENCE, 0.001
     while not (value := condition()):
         if running is not None and running.process.poll() is not None:
             raise AssertionError(f"{what} ended: {running.output()}")
         if time.monotonic() > until:
             output = running.output() if running else ""
             raise AssertionError(f"{what}: nothing within {PATIENCE:.0f} s\n{output}")
-        time.sleep(0.02)
+        time.sleep(pause)
+        pause = min(0.02, 2 * pause)
     return value
 
 

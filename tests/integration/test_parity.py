@@ -105,7 +105,7 @@ def converted_to(image: Image.Image, mode: str) -> Image.Image:
 # Logits of a CNN, a single sigmoid output, and a deep backbone, whose rounding adds up.
 RECIPES = [
     ("flowers-cnn", TOLERANCE, ()),
-    ("cats-vs-dogs-tema3", TOLERANCE, ()),
+    pytest.param("cats-vs-dogs-tema3", TOLERANCE, (), marks=pytest.mark.slow),
     pytest.param(
         *("mobilenet-v2-transfer", 1e-4, ("--weights", "none", "--alpha", "0.35")),
         marks=pytest.mark.slow,

@@ -55,6 +55,7 @@ def test_what_pays_is_written_where_the_model_server_reads_it(models: Path) -> N
     assert gains[str(outcome["chosen"])] > 1.03
 
 
+@pytest.mark.slow
 def test_where_batching_does_not_pay_nothing_is_written(models: Path, tmp_path: Path) -> None:
     more = ("--rounds", "1", "--max-p99", "0.001", "--out", str(tmp_path / "params"))
     done = tune(models, "slow", *more)

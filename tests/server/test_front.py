@@ -97,18 +97,39 @@ def test_a_body_in_pieces_arrives_whole(declared: bool) -> None:
 
 @pytest.mark.parametrize(
     ("length", "version", "at_once"),
-    [(10, "1.1", True), (10, "2", False), (11, "1.1", False)],
-    ids=["small", "HTTP/2", "not small"],
+    [(1000, "1.1", True), (1000, "2", False), (1001, "1.1", False)],
+    ids=["half of the room", "HTTP/2", "more"],
 )
-def test_small_bodies_are_read_at_once(length: int, version: str, at_once: bool) -> None:
-    """For so many bytes of every connection there is room, but a connection of HTTP/2 may bring
-    any number of bodies."""
-    front = make(max_buffered_bytes=2000, max_connections=200)
+def test_bodies_for_which_there_is_room_are_read_at_once(
+    length: int, version: str, at_once: bool
+) -> None:
+    """A connection of HTTP/2 may bring any number of bodies."""
     scope = head(length)
     scope.http_version = version
-    answer = ask(front, scope, Protocol([b"12345", b"6" * (length - 5)]))
+    answer = ask(make(max_buffered_bytes=2000), scope, Protocol([b"12345", b"6" * (length - 5)]))
     assert (answer.status, answer.body) == (200, b"12345" + b"6" * (length - 5))
     assert answer.at_once == at_once
+
+
+def test_for_small_bodies_of_all_connections_there_is_room() -> None:
+    front = make(max_buffered_bytes=2000, max_connections=10)
+
+    async def scenario() -> list[Protocol]:
+        end = asyncio.Event()
+        silent = Protocol(until=end)
+        task = asyncio.create_task(front.__rsgi__(head(1000), silent))
+        await asyncio.sleep(0)
+        small, larger = Protocol([b"x" * 100]), Protocol([b"x" * 101])
+        await front.__rsgi__(head(100), small)
+        await front.__rsgi__(head(101), larger)
+        end.set()
+        await task
+        return [silent, small, larger]
+
+    silent, small, larger = asyncio.run(scenario())
+    assert [item.at_once for item in (silent, small, larger)] == [True, True, False]
+    assert (silent.status, silent.problem) == (400, "bad-body")
+    assert [item.status for item in (small, larger)] == [200, 200]
 
 
 def test_what_the_application_sees() -> None:
@@ -283,13 +304,14 @@ def test_slow_bodies_take_no_place_but_what_came_of_them_does() -> None:
 
 
 def test_who_declares_much_and_sends_nothing_keeps_nobody_out() -> None:
-    front = make(max_buffered_bytes=2500)
+    front = make(max_buffered_bytes=4000)
 
     async def scenario() -> Protocol:
         end = asyncio.Event()
         silent = [Protocol(until=end) for _ in range(10)]
         tasks = [asyncio.create_task(front.__rsgi__(head(2000), item)) for item in silent]
         await asyncio.sleep(0)
+        assert front._bytes.taken == 2000  # half of the room
         honest = Protocol([b"x" * 2000])
         await front.__rsgi__(head(2000), honest)
         end.set()

@@ -119,6 +119,7 @@ def answered(http: FlaskClient, keys: int = 200) -> dict[str, set[str]]:
     return found
 
 
+@pytest.mark.heavy
 def test_a_share_goes_to_the_canary(settings: Settings, fake: FakeModelServer) -> None:
     fake.models["pets"] = {1: OLD, 2: NEW}
     fake.labels["pets"] = {"canary": 2}

@@ -90,6 +90,7 @@ def test_all_versions_gone_and_back(http: FlaskClient, fake: FakeModelServer) ->
     assert http.post(URL, data=picture()).json["version"] == "3"
 
 
+@pytest.mark.heavy
 def test_two_replicas_that_disagree(settings: Settings, fake: FakeModelServer) -> None:
     """One model server has the new version, the other still the old one: no request fails."""
     from dataclasses import replace

@@ -23,6 +23,7 @@ def resident() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
+@pytest.mark.heavy
 def test_a_request_for_more_than_there_is(publish: Callable[..., Path]) -> None:
     base = publish("conv", "1").parent
     limit = resident() // MIB + 300

@@ -100,6 +100,7 @@ def kill_by_request(process: Process, port: int) -> None:
     until(lambda: len(process.matches("^Running gRPC")) > starts, "a new start")
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 def test_a_version_that_keeps_killing_it_is_not_loaded_any_more(
     publish: Callable[..., Path], fragile: Path, tmp_path: Path
@@ -166,6 +167,7 @@ def test_the_server_ends_with_the_process_that_watches_it(publish: Callable[...,
         until(lambda: not states(port, "m"), "the server to end")
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 def test_killed_without_anything_in_hand_it_comes_back_three_times(
     publish: Callable[..., Path],

@@ -182,7 +182,10 @@ def rows(run: RunFolder) -> list[histories.Row]:
         ("digits-cnn", {"epochs": 5, **OPTIONS}),
         ("digits-cnn", {"epochs": 5, **OPTIONS, "validation_share": 0.0}),
         # Dropout, batch normalisation's statistics and augmentation go on where they were.
-        ("fashion-cnn-regularized", {"epochs": 5, **OPTIONS, "augmentation": "document-d"}),
+        pytest.param(
+            *("fashion-cnn-regularized", {"epochs": 5, **OPTIONS, "augmentation": "document-d"}),
+            marks=pytest.mark.slow,
+        ),
         ("fashion-cnn-regularized", {"epochs": 9, **OPTIONS, "patience": 3, "learning_rate": 1e-9}),
     ],
     ids=["best", "last", "random layers", "patience"],
@@ -249,6 +252,7 @@ def test_resumed_in_the_second_stage(
     assert run.manifest().fit == whole.manifest().fit
 
 
+@pytest.mark.slow
 def test_a_state_without_its_epoch_is_passed_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -357,6 +361,7 @@ def test_ctrl_c_keeps_the_best_epoch(tmp_path: Path) -> None:
     assert verify(version.folder, run).examples == 16
 
 
+@pytest.mark.slow
 def test_killed_it_can_still_be_evaluated(tmp_path: Path) -> None:
     run, status, _, _ = train_until(4, signal.SIGKILL, tmp_path)
     assert status == -signal.SIGKILL

@@ -55,6 +55,7 @@ def test_two_devices(tmp_path: Path, three_colours: Path, alone: RunFolder) -> N
     assert run.outputs() == pytest.approx(alone.outputs(), abs=1e-3)
 
 
+@pytest.mark.slow
 def test_two_devices_with_random_layers_and_batch_normalisation(
     tmp_path: Path, three_colours: Path
 ) -> None:
