@@ -71,7 +71,7 @@ class Running:
 
     def load(self, clients: int, **options: Any) -> Usage:
         """Puts load on it; `options` are those of `load.load`."""
-        pids = self._processes()
+        pids = self.processes()
         before = usage.cpu_seconds(pids)
         seen = load(self.url, self.system.content_type, self.bodies, clients, **options)
         after = usage.cpu_seconds(pids)
@@ -91,13 +91,13 @@ class Running:
         wait_until(lambda: _is_answered(self), self.system.name)
 
     def _signal(self, number: int) -> None:
-        for pid in self._processes():
+        for pid in self.processes():
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
 
     def memory(self) -> dict[str, list[float]]:
         """PSS of each process in MB, by role."""
-        return usage.memory(self._processes())
+        return usage.memory(self.processes())
 
     def answers(self, labels: Sequence[str]) -> list[list[float]]:
         """The probabilities of each picture."""
@@ -122,7 +122,8 @@ class Running:
                 found.append({**{name: float(text) for name, text in named}, "client": took})
         return found
 
-    def _processes(self) -> dict[int, str]:
+    def processes(self) -> dict[int, str]:
+        """Its processes, each with its role."""
         return usage.processes(self.pid, self.system.role)
 
 
