@@ -47,16 +47,17 @@ def main() -> None:
         )
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lince-bench-")))
         bench = Bench(options, folder, scratch, seconds, rounds)
-        workloads = [bench.workload(name) for name in options.only]
         found = Results(
             cores=len(all_cores()),
             machine=_machine(),
             versions=_versions(),
             seconds=seconds,
             rounds=rounds,
-            workloads=workloads,
+            workloads=[],
         )
-        _keep(found, options)  # whatever becomes of the rest
+        for name in options.only:
+            found = replace(found, workloads=[*found.workloads, bench.workload(name)])
+            _keep(found, options)  # whatever becomes of the rest
         if not options.quick:
             found = replace(
                 found,

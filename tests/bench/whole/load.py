@@ -60,7 +60,8 @@ def load(
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     spent = _children_cpu() - before
     seen = json.loads(output.splitlines()[-1])
-    if seen["broken"] or (seen["refused"] and not may_refuse) or not seen["requests"]:
+    # That nobody was answered in time is a result too.
+    if seen["broken"] or (seen["refused"] and not may_refuse):
         sys.exit(f"requests to {url} failed: {seen}")
     return Load(
         answered=seen["requests"] - seen["refused"],

@@ -80,7 +80,7 @@ def _of_workload(workload: Workload) -> Iterable[tuple[str, str, str]]:
             against = in_words(ratios(workload.of(system, 1), in_process))
             what = f"{system}, {workload.name}, 1 client"
             yield what, "of the SavedModel in process behind FastAPI", against
-        tails = [sample.p99_ms / sample.p50_ms for sample in workload.of(system, 8)]
+        tails = [each.p99_ms / each.p50_ms for each in workload.of(system, 8) if each.p50_ms]
         yield f"{system}, {workload.name}, 8 clients", "p99 / p50", in_words(tails)
     if workload.of(_LINCE, 32):
         seen = [sample.rate for sample in workload.of(_LINCE, 32)]
