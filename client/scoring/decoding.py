@@ -65,8 +65,13 @@ class Decoders:
                 return self._apart(contents, spec)
 
     def close(self) -> None:
+        """Waits for what is being decoded, and drops the rest.
+
+        At the process's end Python waits for it anyway, and writes to a pipe that the pool's own
+        thread may be about to close: Python's traceback would be the last line of the run.
+        """
         if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool.shutdown(cancel_futures=True)
 
     def _apart(self, contents: Sequence[Content], spec: PixelSpec) -> Decoded:
         for _ in range(2 if len(contents) == 1 else 1):
