@@ -8,36 +8,23 @@ moment before, that counts. The number of requests is fixed, and wrk's own CPU i
 """
 
 import argparse
-import tempfile
-from contextlib import ExitStack
-from pathlib import Path
 
-from tests.bench.whole import pictures
-from tests.bench.whole.limit import limit
-from tests.bench.whole.lince_up import GATEWAY, MODEL_SERVER, lince
-from tests.bench.whole.models import made
+from tests.bench.whole.beside import add_options, beside_the_limit
+from tests.bench.whole.lince_up import GATEWAY, MODEL_SERVER
 from tests.bench.whole.results import in_words
-from tests.bench.whole.systems import all_cores, running
 
 _LIMIT_SECONDS = 3.0
-PICTURES = {"flowers-cnn": pictures.photographs, "fashion-cnn": pictures.thumbnails}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="tests.bench.cost", description=__doc__)
-    parser.add_argument("--recipe", choices=PICTURES, default="flowers-cnn")
+    add_options(parser)
     parser.add_argument("--requests", type=int, default=1000, help="of each round")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--clients", type=int, default=32)
-    parser.add_argument("--work", type=Path, help="keep model and pictures here, and reuse them")
     options = parser.parse_args()
-    with ExitStack() as stack:
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lince-bench-")))
-        folder = options.work or scratch
-        model = made(options.recipe, folder / "plain")
-        files = PICTURES[options.recipe](folder / options.recipe)
-        machine = stack.enter_context(limit(model, files, all_cores()))
-        started = stack.enter_context(running(lince(model, scratch), files, scratch))
+    with beside_the_limit(options) as both:
+        machine, started = both.machine, both.lince
         started.load(options.clients, requests=options.requests // 2)
         found: dict[str, list[float]] = {}
         for _ in range(options.rounds):

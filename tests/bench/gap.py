@@ -14,18 +14,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager
 from pathlib import Path
 
-from tests.bench.cost import PICTURES
-from tests.bench.whole.limit import limit
-from tests.bench.whole.lince_up import GATEWAY, MODEL_SERVER, lince
-from tests.bench.whole.models import made
-from tests.bench.whole.systems import all_cores, running
+from tests.bench.whole.beside import add_options, beside_the_limit
+from tests.bench.whole.lince_up import GATEWAY, MODEL_SERVER
 
 #: Beginnings of the names of what is mapped into a process, as perf tells them, and whose they are.
 PARTS = {
@@ -49,50 +44,41 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--recipe", choices=PICTURES, default="flowers-cnn")
+    add_options(parser)
     parser.add_argument("--clients", type=int, nargs="+", default=[32, 1])
     parser.add_argument("--seconds", type=int, default=10, help="of each measurement")
-    parser.add_argument("--work", type=Path, help="keep model and pictures here, and reuse them")
     options = parser.parse_args()
     if shutil.which("perf") is None:
         sys.exit("the benchmark needs perf (Debian, Ubuntu: apt install linux-perf)")
-    with ExitStack() as stack:
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lince-bench-")))
-        folder = options.work or scratch
-        model = made(options.recipe, folder / "plain")
-        files = PICTURES[options.recipe](folder / options.recipe)
-        machine = stack.enter_context(limit(model, files, all_cores()))
-        started = stack.enter_context(running(lince(model, scratch), files, scratch))
+    with beside_the_limit(options) as both:
+        machine, started, scratch = both.machine, both.lince, both.scratch
         started.load(max(options.clients), seconds=_WARM_SECONDS)
         workers = {child.pid or 0: _LIMIT for child in multiprocessing.active_children()}
-        with _looked_at(workers, scratch) as looks:
+        with _looked_at(workers, scratch) as counts:
             least = {_LIMIT: machine.rate(options.seconds).cpu_ms}
-        allowed = _parts(looks.counts, least)
+        allowed = _parts(counts, least)
         for clients in options.clients:
-            with _looked_at(started.processes(), scratch) as looks:
+            with _looked_at(started.processes(), scratch) as counts:
                 used = started.load(clients, seconds=options.seconds)
             print(f"\n{options.recipe}, {clients} clients, CPU ms of a request:\n")
-            print(_table(allowed[_LIMIT], _parts(looks.counts, used.cpu_ms)))
-
-
-@dataclass(frozen=True)
-class Looks:
-    """How often each part of each role was found at work; there after the context."""
-
-    counts: dict[str, Counter[str]] = field(default_factory=dict)
+            print(_table(allowed[_LIMIT], _parts(counts, used.cpu_ms)))
 
 
 @contextmanager
-def _looked_at(roles: Mapping[int, str], scratch: Path) -> Iterator[Looks]:
-    """Looks into processes, each of a role, for as long as the context lasts."""
-    looks, files = Looks(), {role: scratch / f"{role}.perf" for role in roles.values()}
+def _looked_at(roles: Mapping[int, str], scratch: Path) -> Iterator[dict[str, Counter[str]]]:
+    """Looks into processes, each of a role, for as long as the context lasts.
+
+    Afterwards what it gave tells, by role, how often each part was found at work.
+    """
+    counts: dict[str, Counter[str]] = {}
+    files = {role: scratch / f"{role}.perf" for role in roles.values()}
     watching = []
     for role, file in files.items():
         pids = ",".join(str(pid) for pid, its in roles.items() if its == role)
         command = ("perf", "record", "-q", "-e", "cpu-clock", "-F", "999", "-o", str(file))
         watching.append(subprocess.Popen((*command, "-p", pids), stderr=subprocess.PIPE))
     try:
-        yield looks
+        yield counts
     finally:
         for perf in watching:
             perf.send_signal(signal.SIGINT)
@@ -100,7 +86,7 @@ def _looked_at(roles: Mapping[int, str], scratch: Path) -> Iterator[Looks]:
     for (role, file), error in zip(files.items(), said, strict=True):
         if not file.exists():
             sys.exit(f"perf found nothing: {error.decode().strip()}")
-        looks.counts[role] = _counted(file)
+        counts[role] = _counted(file)
 
 
 def _counted(file: Path) -> Counter[str]:
